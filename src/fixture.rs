@@ -1,0 +1,1 @@
+//! Simulated registries, read from `fixtures/registries`.

@@ -1,0 +1,3 @@
+//! The `tagwright` program.
+
+fn main() {}

@@ -1,0 +1,62 @@
+//! Observing registries: a [`Scan`] is one complete listing of a repository's tags.
+//!
+//! A listing that could not be read to its end is a [`ScanError`], never a short list. This room
+//! knows nothing of policies, YAML, git or Kubernetes.
+
+pub mod error;
+pub mod keychain;
+
+use std::{future::Future, time::Duration};
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    egress::Route,
+    image::{Digest, Repository, Tag},
+};
+
+pub use self::{error::ScanError, keychain::Keychain};
+
+/// A registry, real or simulated.
+pub trait Registry: Sync {
+    /// Lists every tag of `repository`.
+    fn scan(
+        &self,
+        repository: &Repository,
+        access: &Access,
+    ) -> impl Future<Output = Result<Scan, ScanError>> + Send;
+
+    /// Resolves `tag` to the digest of its manifest or index.
+    fn digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        access: &Access,
+    ) -> impl Future<Output = Result<Digest, ScanError>> + Send;
+}
+
+/// One complete listing at one instant.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// What was listed.
+    pub repository: Repository,
+    /// Every tag, without duplicates, in descending byte order.
+    pub tags: Vec<Tag>,
+    /// How many entries of the listing were no tags by the grammar; they are dropped unseen.
+    pub refused: usize,
+    /// When the last page arrived.
+    pub finished: DateTime<Utc>,
+    /// How long the listing took.
+    pub took: Duration,
+}
+
+/// With which rights, and by which way, a repository is read.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The credentials at hand, each for its own place.
+    pub keychain: Keychain,
+    /// TLS, proxy and whether `http:` is acceptable.
+    pub route: Route,
+    /// How long one scan or one digest look-up may take, from the first byte to the last.
+    pub timeout: Duration,
+}

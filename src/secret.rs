@@ -1,0 +1,196 @@
+//! Secrets that cannot be shown, and credentials that go to one place only.
+//!
+//! [`Secret`] has no `Display`, no `Serialize`, and a `Debug` that says nothing; it is opened
+//! inside this crate alone, by [`crate::egress`] and by the parsers of secret formats. A
+//! [`Credential`] is bound to its [`Authority`] when it is made, and the request builder sends it
+//! nowhere else.
+
+use std::{collections::BTreeMap, fmt, hash, str::FromStr};
+
+use url::Url;
+use zeroize::Zeroize;
+
+/// A value that is never printed and is wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Takes custody of `value`.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// Opens the secret. The result must not reach an error, a log field or any output.
+    pub(crate) fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(..)")
+    }
+}
+
+impl<T: Zeroize + hash::Hash> hash::Hash for Secret<T> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl<T: Zeroize> Drop for Secret<T> {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+/// A host and a port: the place that a connection is opened to.
+///
+/// The host is in lower case; the port is always explicit, so `https://a` and `https://a:443`
+/// have one authority.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Authority {
+    host: Box<str>,
+    port: u16,
+}
+
+/// A text that is no `host` or `host:port`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a host with an optional port")]
+pub struct AuthorityError(String);
+
+impl Authority {
+    /// The authority of a URL, or nothing where the URL has no host or no known port.
+    pub fn of(url: &Url) -> Option<Self> {
+        let host = url.host_str()?.to_ascii_lowercase();
+        Some(Self {
+            host: host.into(),
+            port: url.port_or_known_default()?,
+        })
+    }
+
+    /// The host, in lower case.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl FromStr for Authority {
+    type Err = AuthorityError;
+
+    /// Reads `host` (port 443) or `host:port`.
+    fn from_str(text: &str) -> Result<Self, AuthorityError> {
+        let refused = || AuthorityError(text.escape_debug().to_string());
+        if text.contains(['/', '@', '?', '#', '\\']) {
+            return Err(refused());
+        }
+        let url = Url::parse(&format!("https://{text}")).map_err(|_| refused())?;
+        Self::of(&url).ok_or_else(refused)
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.host, self.port)
+    }
+}
+
+/// What proves who we are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// A user name with a password or access token (RFC 7617).
+    Basic {
+        /// The user name; never a secret by itself, and not shown either.
+        username: Secret<String>,
+        /// The password or token.
+        password: Secret<String>,
+    },
+    /// A bearer token, sent as it is (RFC 6750).
+    Bearer(Secret<String>),
+    /// An OAuth2 refresh token, only ever exchanged at a token realm (`identitytoken` in a docker
+    /// configuration).
+    Refresh(Secret<String>),
+}
+
+/// A proof together with the only places that it may be sent to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Credential {
+    proof: Proof,
+    authorities: Vec<Authority>,
+}
+
+impl Credential {
+    /// Binds `proof` to `authority`.
+    pub fn new(proof: Proof, authority: Authority) -> Self {
+        Self {
+            proof,
+            authorities: vec![authority],
+        }
+    }
+
+    /// Allows one more place, such as the token service of a registry.
+    #[must_use]
+    pub fn also_for(mut self, authority: Authority) -> Self {
+        self.authorities.push(authority);
+        self
+    }
+
+    /// Whether this credential may be sent to `authority`.
+    pub fn is_for(&self, authority: &Authority) -> bool {
+        self.authorities.contains(authority)
+    }
+
+    pub(crate) fn proof(&self) -> &Proof {
+        &self.proof
+    }
+}
+
+/// The contents of one secret, as a Kubernetes `v1/Secret` holds them.
+#[derive(Clone, Debug)]
+pub struct SecretRecord {
+    /// The `type` field; `Opaque` where none was given.
+    pub kind: String,
+    /// The values by key, decoded.
+    pub values: BTreeMap<String, Secret<Vec<u8>>>,
+}
+
+impl SecretRecord {
+    /// The value under `key`, as text, or nothing where it is missing or not UTF-8.
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.values.get(key)?.expose()).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_has_nothing_to_show() {
+        let secret = Secret::new("canary-4711".to_owned());
+        let basic = Proof::Basic {
+            username: secret.clone(),
+            password: secret,
+        };
+        let credential = Credential::new(basic, "registry.test".parse().expect("an authority"));
+        assert!(!format!("{credential:?}").contains("canary"));
+    }
+
+    #[test]
+    fn authorities_compare_by_host_and_effective_port() {
+        let check = |left: &str, right: &str, same: bool| {
+            let left = Authority::of(&Url::parse(left).expect("a url"));
+            assert_eq!(
+                left == Authority::of(&Url::parse(right).expect("a url")),
+                same,
+                "{right}"
+            );
+        };
+        check("https://a.test", "https://A.test:443/x", true);
+        check("https://a.test", "http://a.test", false);
+        check("https://a.test", "https://a.test:8443", false);
+        check("https://a.test", "https://a.test.evil.test", false);
+        assert!("a.test@evil.test".parse::<Authority>().is_err());
+        assert!("a.test/path".parse::<Authority>().is_err());
+    }
+}

@@ -1,0 +1,191 @@
+//! Git without a work tree and without a child process.
+//!
+//! [`Remote::read`] fetches the tip of a branch into a bare store and gives the files that a screen
+//! lets through; [`Remote::push`] writes blobs, trees and a commit and moves the branch by
+//! compare-and-swap.
+
+use std::{fmt, future::Future, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use url::Url;
+
+use crate::{egress::Route, error::Class, secret::Credential};
+
+/// A Git remote, real or simulated.
+pub trait Remote: Sync {
+    /// Reads the tip of the checkout branch, and the files below the update path that `screen`
+    /// keeps.
+    fn read(
+        &self,
+        source: &Source,
+        screen: Screen,
+    ) -> impl Future<Output = Result<Snapshot, RemoteError>> + Send;
+
+    /// Writes one commit on the snapshot's base and moves the push branch to it.
+    fn push(
+        &self,
+        source: &Source,
+        snapshot: &Snapshot,
+        commit: &NewCommit,
+    ) -> impl Future<Output = Result<Pushed, RemoteError>> + Send;
+}
+
+/// Whether a file may hold markers, told from its path and its bytes alone.
+pub type Screen = fn(path: &str, bytes: &[u8]) -> bool;
+
+/// Where to read and where to push.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// `https://`, `http://` or `file://`; without user information.
+    pub url: Url,
+    /// The branch that is read.
+    pub branch: Branch,
+    /// The branch that is pushed to; the same one, or one of our own.
+    pub push_branch: Branch,
+    /// The folder or file, from the root, that is read and never left.
+    pub path: UpdatePath,
+    /// What proves who we are.
+    pub credential: Option<Credential>,
+    /// TLS, proxy and whether `http:` is acceptable.
+    pub route: Route,
+    /// How long one read, and one push, may take.
+    pub timeout: Duration,
+}
+
+/// A branch name without `refs/heads/`, valid by the rules of `git check-ref-format`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Branch(String);
+
+/// A path below the root of the repository: relative, `/`-separated, without `.` and `..`; empty for
+/// the root itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct UpdatePath(String);
+
+/// The id of a commit, in lower-case hex.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CommitId(String);
+
+/// One commit's files, as far as they matter.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The tip of the checkout branch.
+    pub base: CommitId,
+    /// The committer time of the base.
+    pub base_time: DateTime<Utc>,
+    /// The push branch's tip, where it is not the checkout branch and exists on the remote.
+    pub push_tip: Option<PushTip>,
+    /// The files that the screen kept, by path.
+    pub files: Vec<SourceFile>,
+    /// How many files below the path were looked at.
+    pub looked_at: usize,
+    /// Entries that were passed over although their name fits, with the reason.
+    pub skipped: Vec<Skipped>,
+}
+
+/// The tip of a push branch that already exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PushTip {
+    /// The commit.
+    pub commit: CommitId,
+    /// Its first parent, if any.
+    pub parent: Option<CommitId>,
+    /// Its tree's id, in hex.
+    pub tree: String,
+    /// Its author's email address.
+    pub author_email: String,
+    /// Its message.
+    pub message: String,
+}
+
+/// A file that the screen kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceFile {
+    /// The path from the root of the repository.
+    pub path: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// An entry that was not read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// The path from the root of the repository, escaped where it is not UTF-8.
+    pub path: String,
+    /// Why, in a few words: `symbolic link`, `submodule`, `larger than 4 MiB`.
+    pub reason: String,
+}
+
+/// A commit to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewCommit {
+    /// The files to be replaced; each must exist in the base as a regular file, and keeps its mode.
+    pub files: Vec<SourceFile>,
+    /// The message, as it stands in the commit.
+    pub message: String,
+    /// The author, who is also the committer.
+    pub author: Author,
+    /// The author's and committer's time.
+    pub time: DateTime<Utc>,
+}
+
+/// Who commits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Author {
+    /// The name; may be empty.
+    pub name: String,
+    /// The email address.
+    pub email: String,
+}
+
+/// A push that the remote has confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pushed {
+    /// The new commit.
+    pub commit: CommitId,
+    /// The branch that now points to it.
+    pub branch: Branch,
+    /// What the branch pointed to before; nothing where it was created.
+    pub previous: Option<CommitId>,
+}
+
+/// Why a remote could not be read or pushed to.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The branch moved between reading and pushing; nothing was written.
+    #[error("branch `{branch}` of `{remote}` moved while we were deciding")]
+    Moved {
+        /// The remote's address.
+        remote: String,
+        /// The branch.
+        branch: String,
+    },
+}
+
+impl RemoteError {
+    /// What kind of trouble this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Moved { .. } => Class::Conflict,
+        }
+    }
+}
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Branch {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for UpdatePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}

@@ -1,0 +1,133 @@
+//! Acting on Git: the pure half finds markers and plans byte-exact edits, the effect half reads
+//! snapshots and pushes commits.
+//!
+//! The pure half is synchronous and touches nothing: [`read`](yaml::read) finds the [`Setter`]s of
+//! one file, [`splice`](yaml::splice) replaces their bytes and proves it. The effect half is
+//! [`git`].
+
+pub mod git;
+pub mod marker;
+pub mod template;
+pub mod yaml;
+
+use std::{fmt, ops::Range};
+
+use serde::Serialize;
+
+pub use self::marker::{Field, Marker, PolicyKey};
+
+/// A marker bound to the value that it governs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setter {
+    /// What stands in the comment.
+    pub marker: Marker,
+    /// The bytes of the value in the file, quotes included, anchor and tag excluded.
+    pub span: Range<usize>,
+    /// How the value is written.
+    pub style: Style,
+    /// The value, decoded.
+    pub value: String,
+    /// The line of the value, from 1.
+    pub line: usize,
+    /// The column of the value, from 1, in characters.
+    pub column: usize,
+    /// The Kubernetes object of the document that the value stands in.
+    pub object: ObjectId,
+    /// The collection that the value stands in: setters with one `group` in one file are
+    /// siblings, which change together or not at all.
+    pub group: usize,
+    /// The path of keys and positions from the document's root, such as `spec.containers[0].image`.
+    pub path: String,
+}
+
+/// How a scalar is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// In `'…'`.
+    Single,
+    /// In `"…"`.
+    Double,
+    /// As a `|` block; the span covers the block's text.
+    Literal,
+    /// As a `>` block; the span covers the block's text.
+    Folded,
+}
+
+/// What a document says it is; empty strings where it says nothing, as in a Helm values file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectId {
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`.
+    pub name: String,
+}
+
+/// One value to be replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes to be replaced, quotes included.
+    pub span: Range<usize>,
+    /// How the value is written, and stays written.
+    pub style: Style,
+    /// The value now, decoded.
+    pub old: String,
+    /// The value to be, decoded.
+    pub new: String,
+}
+
+/// Something about a file that a person should know: a marker that does nothing, a file that could
+/// not be read.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1, in characters.
+    pub column: usize,
+    /// What is the matter.
+    pub problem: Problem,
+}
+
+/// What can be the matter with a file or a marker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase", tag = "reason", content = "detail")]
+pub enum Problem {
+    /// No parser accepts the file; nothing in it was changed.
+    Unparsable(String),
+    /// The file is larger than 4 MiB or holds more than 10,000 markers.
+    OverLimit(String),
+    /// The file is not UTF-8.
+    NotUtf8,
+    /// The comment looks like a marker and is none; the text says what is wrong with it.
+    Misspelt(String),
+    /// The comment stands where no value is bound to it: above a key, on a collection, on an
+    /// empty value.
+    Unbound,
+    /// The value is an alias; the marker belongs on the anchor.
+    OnAlias,
+    /// The value is written in a way that cannot be replaced byte by byte; the text says which.
+    NotEditable(String),
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unparsable(detail) => write!(formatter, "the file cannot be parsed: {detail}"),
+            Self::OverLimit(detail) => write!(formatter, "the file is over a limit: {detail}"),
+            Self::NotUtf8 => formatter.write_str("the file is not UTF-8"),
+            Self::Misspelt(detail) => write!(formatter, "the marker is misspelt: {detail}"),
+            Self::Unbound => formatter.write_str("the marker is bound to no value"),
+            Self::OnAlias => {
+                formatter.write_str("the marker stands on an alias; put it on the anchor")
+            }
+            Self::NotEditable(detail) => write!(formatter, "the value cannot be edited: {detail}"),
+        }
+    }
+}

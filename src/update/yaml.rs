@@ -1,0 +1,1 @@
+//! YAML: finding marked values and replacing their bytes.
