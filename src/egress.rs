@@ -384,7 +384,7 @@ fn build(route: &Route) -> Result<reqwest::Client, reqwest::Error> {
 }
 
 /// The address without user information, query and fragment: none of them belongs in a message.
-fn shown(url: &Url) -> String {
+pub(crate) fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Both refuse only for addresses without a host, which have nothing to hide.
     let _ = url.set_username("");

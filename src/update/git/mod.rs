@@ -2,15 +2,48 @@
 //!
 //! [`Remote::read`] fetches the tip of a branch into a bare store and gives the files that a screen
 //! lets through; [`Remote::push`] writes blobs, trees and a commit and moves the branch by
-//! compare-and-swap.
+//! compare-and-swap. [`GitRemote`] is the real one: smart HTTP over [`crate::egress`], and `file:`
+//! for a repository on this machine.
 
-use std::{fmt, future::Future, time::Duration};
+mod name;
+
+mod error;
+mod objects;
+mod tree;
+
+mod commit;
+mod pack;
+mod walk;
+
+mod advertisement;
+mod packet;
+mod report;
+
+mod store;
+
+mod fetch;
+mod http;
+mod send;
+
+mod local;
+mod remote;
+
+use std::{future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use url::Url;
 
-use crate::{egress::Route, error::Class, secret::Credential};
+use crate::{egress::Route, secret::Credential};
+
+pub use self::{
+    error::RemoteError,
+    name::{Branch, CommitId, NameError, UpdatePath, remote_url},
+    remote::GitRemote,
+};
+
+/// How long one read, and one push, may take where nothing else was said.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A Git remote, real or simulated.
 pub trait Remote: Sync {
@@ -31,8 +64,17 @@ pub trait Remote: Sync {
     ) -> impl Future<Output = Result<Pushed, RemoteError>> + Send;
 }
 
-/// Whether a file may hold markers, told from its path and its bytes alone.
-pub type Screen = fn(path: &str, bytes: &[u8]) -> bool;
+/// What decides whether a file may hold markers.
+///
+/// Two questions, because the first one is free: a file whose path is of no interest is never
+/// inflated.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen {
+    /// Whether a file of this path may hold markers at all.
+    pub path: fn(path: &str) -> bool,
+    /// Whether a file of this path, with these bytes, may hold markers.
+    pub bytes: fn(path: &str, bytes: &[u8]) -> bool,
+}
 
 /// Where to read and where to push.
 #[derive(Clone, Debug)]
@@ -53,18 +95,20 @@ pub struct Source {
     pub timeout: Duration,
 }
 
-/// A branch name without `refs/heads/`, valid by the rules of `git check-ref-format`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Branch(String);
-
-/// A path below the root of the repository: relative, `/`-separated, without `.` and `..`; empty for
-/// the root itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct UpdatePath(String);
-
-/// The id of a commit, in lower-case hex.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct CommitId(String);
+impl Source {
+    /// The whole of one branch, read and pushed without credential, by the usual way out.
+    pub fn new(url: Url, branch: Branch) -> Self {
+        Self {
+            url,
+            push_branch: branch.clone(),
+            branch,
+            path: UpdatePath::default(),
+            credential: None,
+            route: Route::default(),
+            timeout: DEFAULT_TIMEOUT,
+        }
+    }
+}
 
 /// One commit's files, as far as they matter.
 #[derive(Clone, Debug)]
@@ -148,44 +192,4 @@ pub struct Pushed {
     pub branch: Branch,
     /// What the branch pointed to before; nothing where it was created.
     pub previous: Option<CommitId>,
-}
-
-/// Why a remote could not be read or pushed to.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoteError {
-    /// The branch moved between reading and pushing; nothing was written.
-    #[error("branch `{branch}` of `{remote}` moved while we were deciding")]
-    Moved {
-        /// The remote's address.
-        remote: String,
-        /// The branch.
-        branch: String,
-    },
-}
-
-impl RemoteError {
-    /// What kind of trouble this is.
-    pub fn class(&self) -> Class {
-        match self {
-            Self::Moved { .. } => Class::Conflict,
-        }
-    }
-}
-
-impl fmt::Display for CommitId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Branch {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for UpdatePath {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
 }

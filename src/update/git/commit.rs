@@ -1,0 +1,237 @@
+//! Making a commit: new blobs, the trees above them, and the commit object, all in memory.
+
+use std::collections::BTreeMap;
+
+use bstr::{BStr, ByteSlice as _};
+use chrono::{DateTime, Utc};
+use gix::{
+    ObjectId,
+    actor::Signature,
+    objs::{Kind, WriteTo as _},
+};
+
+use super::{
+    Author, NewCommit, RemoteError, UpdatePath,
+    objects::Objects,
+    tree::{self, EntryKind},
+    walk::unsafe_tree,
+};
+
+/// How many files one commit may change.
+const MAX_FILES: usize = 5_000;
+/// How long a message may be.
+const MAX_MESSAGE: usize = 64 * 1024;
+/// How many folders deep a changed file may lie.
+const MAX_DEPTH: usize = 64;
+
+/// An object that the remote does not have yet.
+pub(super) struct NewObject {
+    pub(super) id: ObjectId,
+    pub(super) kind: Kind,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A commit with everything that is new in it.
+pub(super) struct Made {
+    pub(super) commit: ObjectId,
+    pub(super) objects: Vec<NewObject>,
+}
+
+/// The changed files, as folders within folders.
+#[derive(Default)]
+struct Folder<'a> {
+    folders: BTreeMap<&'a BStr, Folder<'a>>,
+    files: BTreeMap<&'a BStr, &'a [u8]>,
+}
+
+/// Makes a commit with `base` as its only parent, of nothing but the base and the arguments: the
+/// same ones give the same id.
+pub(super) fn make(
+    objects: &Objects,
+    base: ObjectId,
+    path: &UpdatePath,
+    commit: &NewCommit,
+) -> Result<Made, RemoteError> {
+    let refused = |reason: String| RemoteError::Refused {
+        remote: objects.remote().to_owned(),
+        reason,
+    };
+    if commit.files.len() > MAX_FILES {
+        return Err(refused("it changes more than 5,000 files".to_owned()));
+    }
+    if commit.message.len() > MAX_MESSAGE {
+        return Err(refused("its message is longer than 64 KiB".to_owned()));
+    }
+    let root = objects.commit(&base)?.tree;
+    let mut new = Vec::new();
+    let tree = rewrite(
+        objects,
+        root,
+        &nested(commit, path).map_err(refused)?,
+        b"",
+        &mut new,
+    )?;
+    if tree == root {
+        return Err(refused("it changes nothing".to_owned()));
+    }
+    let bytes = encode(tree, base, commit);
+    let id = hashed(objects, Kind::Commit, bytes, &mut new)?;
+    Ok(Made {
+        commit: id,
+        objects: new,
+    })
+}
+
+fn nested<'a>(commit: &'a NewCommit, path: &UpdatePath) -> Result<Folder<'a>, String> {
+    let mut root = Folder::default();
+    for file in &commit.files {
+        let shown = file.path.escape_debug();
+        if !path.covers(&file.path) {
+            return Err(format!("`{shown}` is not below `{path}`"));
+        }
+        let (above, name) = match file.path.rsplit_once('/') {
+            Some((above, name)) => (Some(above), name),
+            None => (None, file.path.as_str()),
+        };
+        let mut folder = &mut root;
+        for (depth, part) in above
+            .into_iter()
+            .flat_map(|above| above.split('/'))
+            .enumerate()
+        {
+            if depth >= MAX_DEPTH {
+                return Err(format!("`{shown}` lies more than 64 folders deep"));
+            }
+            folder = folder.folders.entry(part.into()).or_default();
+        }
+        if folder.files.insert(name.into(), &file.bytes).is_some() {
+            return Err(format!("`{shown}` is changed twice"));
+        }
+    }
+    Ok(root)
+}
+
+/// Gives the id of the tree with the changed files in it; the recursion is 64 levels deep at most.
+fn rewrite(
+    objects: &Objects,
+    id: ObjectId,
+    folder: &Folder<'_>,
+    path: &[u8],
+    new: &mut Vec<NewObject>,
+) -> Result<ObjectId, RemoteError> {
+    let mut buffer = Vec::new();
+    let bytes = objects.read(&id, Kind::Tree, &mut buffer)?;
+    let mut ids = BTreeMap::new();
+    for (name, below) in &folder.folders {
+        let old = find(objects, bytes, name, path, EntryKind::Folder)?;
+        let path = [path, name.as_bytes(), b"/"].concat();
+        ids.insert(*name, rewrite(objects, old, below, &path, new)?);
+    }
+    for (name, content) in &folder.files {
+        let old = find(objects, bytes, name, path, EntryKind::File)?;
+        let blob = identity(objects, Kind::Blob, content)?;
+        if blob != old {
+            hashed(objects, Kind::Blob, content.to_vec(), new)?;
+        }
+        if ids.insert(*name, blob).is_some() {
+            return Err(missing(objects, path, name));
+        }
+    }
+    let tree = tree::replace_ids(bytes, objects.hash(), &ids)
+        .map_err(|_| unsafe_tree(objects, path, "a name stands in it twice"))?;
+    if tree == bytes {
+        return Ok(id);
+    }
+    hashed(objects, Kind::Tree, tree, new)
+}
+
+/// Finds what stands under `name`, which must be of the right kind and have a safe name.
+fn find(
+    objects: &Objects,
+    tree: &[u8],
+    name: &BStr,
+    path: &[u8],
+    kind: EntryKind,
+) -> Result<ObjectId, RemoteError> {
+    if let Some(reason) = tree::unsafe_name(name) {
+        return Err(unsafe_tree(objects, path, reason));
+    }
+    let mut found = None;
+    for entry in tree::entries(tree, objects.hash()) {
+        let entry = entry.map_err(|_| unsafe_tree(objects, path, "it is malformed"))?;
+        if entry.name != name {
+            continue;
+        }
+        if entry.kind != kind {
+            return Err(missing(objects, path, name));
+        }
+        found = Some(entry.id);
+    }
+    found.ok_or_else(|| missing(objects, path, name))
+}
+
+fn missing(objects: &Objects, path: &[u8], name: &BStr) -> RemoteError {
+    let path = [path, name.as_bytes()].concat();
+    RemoteError::Refused {
+        remote: objects.remote().to_owned(),
+        reason: format!("`{}` is no regular file in the base", path.escape_bytes()),
+    }
+}
+
+fn encode(tree: ObjectId, base: ObjectId, commit: &NewCommit) -> Vec<u8> {
+    let signature = signature(&commit.author, commit.time);
+    let object = gix::objs::Commit {
+        tree,
+        parents: [base].into_iter().collect(),
+        author: signature.clone(),
+        committer: signature,
+        encoding: None,
+        // Git ends a message at a NUL; what follows would be there and not be shown.
+        message: commit.message.replace('\0', "").into(),
+        extra_headers: Vec::new(),
+    };
+    let mut bytes = Vec::new();
+    object
+        .write_to(&mut bytes)
+        .expect("a vector takes all bytes, and the signature holds none that are refused");
+    bytes
+}
+
+/// Author and committer: what could end or forge a header is left out.
+pub(super) fn signature(author: &Author, time: DateTime<Utc>) -> Signature {
+    let clean = |text: &str| {
+        let kept: String = text
+            .chars()
+            .filter(|character| !character.is_control() && !matches!(character, '<' | '>'))
+            .collect();
+        kept.trim().to_owned()
+    };
+    Signature {
+        name: clean(&author.name).into(),
+        email: clean(&author.email).into(),
+        time: gix::date::Time {
+            seconds: time.timestamp().max(0),
+            offset: 0,
+        },
+    }
+}
+
+fn identity(objects: &Objects, kind: Kind, bytes: &[u8]) -> Result<ObjectId, RemoteError> {
+    gix::objs::compute_hash(objects.hash(), kind, bytes).map_err(|_| RemoteError::Refused {
+        remote: objects.remote().to_owned(),
+        reason: "an object in it is made to collide".to_owned(),
+    })
+}
+
+fn hashed(
+    objects: &Objects,
+    kind: Kind,
+    bytes: Vec<u8>,
+    new: &mut Vec<NewObject>,
+) -> Result<ObjectId, RemoteError> {
+    let id = identity(objects, kind, &bytes)?;
+    if !new.iter().any(|object| object.id == id) {
+        new.push(NewObject { id, kind, bytes });
+    }
+    Ok(id)
+}

@@ -1,0 +1,287 @@
+//! Smart HTTP: the requests, what a status means, and the answer as packet lines
+//! (gitprotocol-http(5)).
+
+use bytes::{Bytes, BytesMut};
+use reqwest::{
+    Method, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::egress::{Answer, Call, Egress, EgressError};
+
+use super::{
+    RemoteError, Source,
+    advertisement::{Advertisement, Version},
+    packet::{self, Malformed, Packet},
+};
+
+/// How large an answer other than a pack may be: 200,000 references and their names.
+pub(super) const MAX_ANSWER: usize = 64 * 1024 * 1024;
+/// What the program says that it is.
+pub(super) const AGENT: &str = concat!("agent=tagwright/", env!("CARGO_PKG_VERSION"));
+
+/// One exchange with one remote, within one deadline.
+pub(super) struct Session<'a> {
+    egress: &'a Egress,
+    pub(super) source: &'a Source,
+    /// The address, for messages.
+    pub(super) remote: String,
+    deadline: Instant,
+}
+
+/// The two halves of a Git server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    UploadPack,
+    ReceivePack,
+}
+
+impl Service {
+    fn name(self) -> &'static str {
+        match self {
+            Self::UploadPack => "git-upload-pack",
+            Self::ReceivePack => "git-receive-pack",
+        }
+    }
+}
+
+/// A server that has introduced itself.
+pub(super) struct Server {
+    /// Where it answers, after redirects and without a slash at the end.
+    base: Url,
+    service: Service,
+    pub(super) advertisement: Advertisement,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        egress: &'a Egress,
+        source: &'a Source,
+        remote: String,
+        deadline: Instant,
+    ) -> Self {
+        Self {
+            egress,
+            source,
+            remote,
+            deadline,
+        }
+    }
+
+    /// Asks a server what it offers, in protocol version 2 if it can.
+    pub(super) async fn discover(&self, service: Service) -> Result<Server, RemoteError> {
+        let name = service.name();
+        let mut url = below(&self.source.url, "info/refs");
+        url.set_query(Some(&format!("service={name}")));
+        let mut headers = vec![(ACCEPT, HeaderValue::from_static("*/*"))];
+        if service == Service::UploadPack {
+            headers.push(protocol_header());
+        }
+        let answer = self.call(Method::GET, url, headers, Bytes::new()).await?;
+        let base = self.base_of(&answer.url)?;
+        if service == Service::ReceivePack && base != trimmed(&self.source.url) {
+            return Err(RemoteError::Renamed {
+                remote: self.remote.clone(),
+                target: base.to_string(),
+            });
+        }
+        self.expect_type(&answer, &format!("application/x-{name}-advertisement"))?;
+        let body = self.bytes(answer).await?;
+        let advertisement = Advertisement::parse(&body, name).map_err(|it| self.malformed(it))?;
+        Ok(Server {
+            base,
+            service,
+            advertisement,
+        })
+    }
+
+    /// Sends a request to a server and returns the head of its answer.
+    pub(super) async fn post(&self, server: &Server, body: Vec<u8>) -> Result<Answer, RemoteError> {
+        let name = server.service.name();
+        let value = |text: String| {
+            HeaderValue::try_from(text).expect("the names of both services are printable")
+        };
+        let result = format!("application/x-{name}-result");
+        let mut headers = vec![
+            (CONTENT_TYPE, value(format!("application/x-{name}-request"))),
+            (ACCEPT, value(result.clone())),
+        ];
+        if server.advertisement.version == Version::Two {
+            headers.push(protocol_header());
+        }
+        let url = below(&server.base, name);
+        let answer = self.call(Method::POST, url, headers, body.into()).await?;
+        self.expect_type(&answer, &result)?;
+        Ok(answer)
+    }
+
+    /// Reads an answer that is no pack.
+    pub(super) async fn bytes(&self, answer: Answer) -> Result<Vec<u8>, RemoteError> {
+        answer
+            .bytes(MAX_ANSWER)
+            .await
+            .map_err(|error| self.unreachable(error))
+    }
+
+    pub(super) fn malformed(&self, Malformed(detail): Malformed) -> RemoteError {
+        RemoteError::Protocol {
+            remote: self.remote.clone(),
+            detail,
+        }
+    }
+
+    pub(super) fn unreachable(&self, source: EgressError) -> RemoteError {
+        let remote = self.remote.clone();
+        match source {
+            EgressError::Timeout(_) => RemoteError::Timeout { remote },
+            EgressError::TooLarge { .. } => RemoteError::Limit {
+                remote,
+                limit: "an answer larger than 64 MiB",
+            },
+            source => RemoteError::Unreachable { remote, source },
+        }
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        url: Url,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        body: Bytes,
+    ) -> Result<Answer, RemoteError> {
+        let call = Call {
+            method,
+            url,
+            headers,
+            credential: self.source.credential.as_ref(),
+            body,
+            deadline: self.deadline,
+        };
+        let answer = self.egress.send(&self.source.route, call).await;
+        let answer = answer.map_err(|error| self.unreachable(error))?;
+        if answer.status == StatusCode::OK {
+            return Ok(answer);
+        }
+        Err(self.refused(answer).await)
+    }
+
+    /// Tells from a status what is the matter.
+    async fn refused(&self, answer: Answer) -> RemoteError {
+        let remote = self.remote.clone();
+        let status = answer.status;
+        let complaint = answer.complaint().await;
+        let reason = if complaint.is_empty() {
+            status.to_string()
+        } else {
+            format!("{status}: {complaint}")
+        };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                RemoteError::Denied { remote, reason }
+            }
+            StatusCode::NOT_FOUND | StatusCode::GONE => RemoteError::NotFound { remote },
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                RemoteError::Unavailable { remote, reason }
+            }
+            status if status.is_server_error() => RemoteError::Unavailable { remote, reason },
+            _ => RemoteError::Protocol {
+                remote,
+                detail: reason,
+            },
+        }
+    }
+
+    /// Where the server answered from, told from where its advertisement came from.
+    fn base_of(&self, answered: &Url) -> Result<Url, RemoteError> {
+        let mut base = answered.clone();
+        base.set_query(None);
+        let path = base.path().strip_suffix("/info/refs").map(str::to_owned);
+        let Some(path) = path else {
+            let detail = "it redirects to an address without `/info/refs`".to_owned();
+            return Err(self.malformed(Malformed(detail)));
+        };
+        base.set_path(&path);
+        Ok(trimmed(&base))
+    }
+
+    fn expect_type(&self, answer: &Answer, expected: &str) -> Result<(), RemoteError> {
+        let given = answer.headers.get(CONTENT_TYPE);
+        if given.is_some_and(|given| given.as_bytes() == expected.as_bytes()) {
+            return Ok(());
+        }
+        Err(RemoteError::Unsupported {
+            remote: self.remote.clone(),
+            reason: "no smart Git server answers at this address".to_owned(),
+        })
+    }
+}
+
+/// An answer, packet line by packet line.
+pub(super) struct Packets<'a> {
+    session: &'a Session<'a>,
+    answer: Answer,
+    buffer: BytesMut,
+}
+
+impl<'a> Packets<'a> {
+    pub(super) fn new(session: &'a Session<'a>, answer: Answer) -> Self {
+        Self {
+            session,
+            answer,
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// The next packet line; nothing at the end of the answer.
+    pub(super) async fn next(&mut self) -> Result<Option<Packet>, RemoteError> {
+        loop {
+            let taken = packet::take(&mut self.buffer).map_err(|it| self.session.malformed(it))?;
+            if taken.is_some() {
+                return Ok(taken);
+            }
+            match self.chunk().await? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
+                None if self.buffer.is_empty() => return Ok(None),
+                None => {
+                    let detail = "a packet line ends too early".to_owned();
+                    return Err(self.session.malformed(Malformed(detail)));
+                }
+            }
+        }
+    }
+
+    /// The next bytes as they are: what follows packet lines where there is no side-band.
+    pub(super) async fn raw(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        if self.buffer.is_empty() {
+            self.chunk().await
+        } else {
+            Ok(Some(self.buffer.split().freeze()))
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
+        let chunk = self.answer.chunk().await;
+        chunk.map_err(|error| self.session.unreachable(error))
+    }
+}
+
+fn protocol_header() -> (HeaderName, HeaderValue) {
+    let name = HeaderName::from_static("git-protocol");
+    (name, HeaderValue::from_static("version=2"))
+}
+
+fn trimmed(url: &Url) -> Url {
+    let mut url = url.clone();
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    url
+}
+
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = trimmed(base);
+    let path = format!("{}/{path}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url
+}

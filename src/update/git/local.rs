@@ -1,0 +1,215 @@
+//! Remotes that are repositories on this machine: objects are read in place, written loose, and the
+//! branch is moved under its lock. Hooks are not run.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a `file:` remote is read from the disk, and which branches its work trees use too"
+)]
+
+use std::{fs, io, path::PathBuf, time::Duration};
+
+use bstr::ByteSlice as _;
+use gix::{
+    ObjectId,
+    actor::Signature,
+    lock::acquire::Fail,
+    refs::{
+        FullName, Target,
+        transaction::{Change, LogChange, PreviousValue, RefEdit, RefLog},
+    },
+};
+use url::Url;
+
+use super::{Branch, RemoteError, commit::Made, objects::Objects};
+
+/// How long a reference that somebody else has locked is waited for.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+
+/// A repository on this machine.
+pub(super) struct Local {
+    repository: gix::Repository,
+    remote: String,
+}
+
+impl Local {
+    /// Opens a bare repository, or the one of a work tree; no configuration but its own is read.
+    pub(super) fn open(url: &Url, remote: &str) -> Result<Self, RemoteError> {
+        let not_found = || RemoteError::NotFound {
+            remote: remote.to_owned(),
+        };
+        let path = url.to_file_path().map_err(|()| not_found())?;
+        let repository =
+            gix::open_opts(path, gix::open::Options::isolated()).map_err(|_| not_found())?;
+        Ok(Self {
+            repository,
+            remote: remote.to_owned(),
+        })
+    }
+
+    pub(super) fn objects(&self) -> Result<Objects, RemoteError> {
+        let folder = self.repository.common_dir().join("objects");
+        Objects::open(&folder, self.repository.object_hash(), &self.remote)
+    }
+
+    /// Where a branch points to.
+    pub(super) fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>, RemoteError> {
+        let name = self.full_name(branch)?;
+        let found = self
+            .repository
+            .refs
+            .try_find(name.as_ref().as_partial_name());
+        let Some(reference) = found.map_err(|error| self.failed("read a branch", error))? else {
+            return Ok(None);
+        };
+        match reference.target {
+            Target::Object(id) => Ok(Some(id)),
+            Target::Symbolic(_) => Err(RemoteError::Unsupported {
+                remote: self.remote.clone(),
+                reason: format!("its branch `{branch}` is another name for a branch"),
+            }),
+        }
+    }
+
+    /// The names of some branches.
+    pub(super) fn some_branches(&self, count: usize) -> Result<Vec<String>, RemoteError> {
+        let failed = |error| self.failed("list the branches", error);
+        let platform = self.repository.references().map_err(failed)?;
+        let branches = platform.local_branches().map_err(failed)?;
+        Ok(branches
+            .filter_map(Result::ok)
+            .map(|branch| branch.name().shorten().to_string())
+            .take(count)
+            .collect())
+    }
+
+    /// Writes the objects and moves the branch from `expected` to the commit.
+    pub(super) fn push(
+        &self,
+        branch: &Branch,
+        expected: Option<ObjectId>,
+        made: &Made,
+        committer: &Signature,
+    ) -> Result<(), RemoteError> {
+        let moved = || RemoteError::Moved {
+            remote: self.remote.clone(),
+            branch: branch.to_string(),
+        };
+        if self.tip(branch)? != expected {
+            return Err(moved());
+        }
+        self.refuse_checked_out(branch)?;
+        let objects = self.objects()?;
+        for object in &made.objects {
+            objects.write(object.kind, &object.bytes)?;
+        }
+        let name = self.full_name(branch)?;
+        let result = self.move_branch(name, expected, made.commit, committer);
+        match self.tip(branch)? {
+            Some(tip) if tip == made.commit => Ok(()),
+            tip if tip != expected => Err(moved()),
+            _ => Err(match result {
+                Err(error) => self.failed("move a branch", error),
+                Ok(()) => RemoteError::Rejected {
+                    remote: self.remote.clone(),
+                    branch: branch.to_string(),
+                    reason: "the branch did not move".to_owned(),
+                },
+            }),
+        }
+    }
+
+    fn move_branch(
+        &self,
+        branch: FullName,
+        expected: Option<ObjectId>,
+        new: ObjectId,
+        committer: &Signature,
+    ) -> Result<(), gix::Error> {
+        let edit = RefEdit {
+            change: Change::Update {
+                log: LogChange {
+                    mode: RefLog::AndReference,
+                    force_create_reflog: false,
+                    message: "push by tagwright".into(),
+                },
+                expected: match expected {
+                    Some(id) => PreviousValue::MustExistAndMatch(Target::Object(id)),
+                    None => PreviousValue::MustNotExist,
+                },
+                new: Target::Object(new),
+            },
+            name: branch,
+            deref: false,
+        };
+        let wait = Fail::AfterDurationWithBackoff(LOCK_WAIT);
+        let transaction = self.repository.refs.transaction();
+        let mut time = gix::date::parse::TimeBuf::default();
+        transaction
+            .prepare(Some(edit), wait, wait)?
+            .commit(committer.to_ref(&mut time))?;
+        Ok(())
+    }
+
+    /// Refuses to move a branch under a work tree, which would then seem to undo our commit.
+    fn refuse_checked_out(&self, branch: &Branch) -> Result<(), RemoteError> {
+        let configuration = self.repository.config_snapshot();
+        let policy = configuration.string("receive.denyCurrentBranch");
+        let policy = policy.map(|value| value.to_str_lossy().to_ascii_lowercase());
+        let is_allowed = matches!(
+            policy.as_deref(),
+            Some("ignore" | "warn" | "false" | "no" | "off" | "0")
+        );
+        if is_allowed {
+            return Ok(());
+        }
+        let Some(place) = self.checked_out(branch)? else {
+            return Ok(());
+        };
+        Err(RemoteError::Rejected {
+            remote: self.remote.clone(),
+            branch: branch.to_string(),
+            reason: format!(
+                "the branch is checked out in `{}`, and receive.denyCurrentBranch does not allow \
+                 to move it",
+                place.display()
+            ),
+        })
+    }
+
+    fn checked_out(&self, branch: &Branch) -> Result<Option<PathBuf>, RemoteError> {
+        let mut heads = Vec::new();
+        if let Some(folder) = self.repository.workdir() {
+            heads.push((self.repository.git_dir().join("HEAD"), folder.to_owned()));
+        }
+        let failed = |error| self.failed("list the work trees", error);
+        for worktree in self.repository.worktrees().map_err(failed)? {
+            let head = worktree.git_dir().join("HEAD");
+            let folder = worktree
+                .base()
+                .unwrap_or_else(|_| worktree.git_dir().to_owned());
+            heads.push((head, folder));
+        }
+        let checked_out = format!("ref: {}", branch.reference());
+        Ok(heads
+            .into_iter()
+            .find(|(head, _)| {
+                fs::read_to_string(head).is_ok_and(|text| text.trim_end() == checked_out)
+            })
+            .map(|(_, folder)| folder))
+    }
+
+    fn full_name(&self, branch: &Branch) -> Result<FullName, RemoteError> {
+        FullName::try_from(branch.reference()).map_err(|error| RemoteError::Store {
+            remote: self.remote.clone(),
+            attempt: "read a branch",
+            source: io::Error::other(error),
+        })
+    }
+
+    fn failed(&self, attempt: &'static str, error: gix::Error) -> RemoteError {
+        RemoteError::Store {
+            remote: self.remote.clone(),
+            attempt,
+            source: io::Error::other(error),
+        }
+    }
+}

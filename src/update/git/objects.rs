@@ -1,0 +1,123 @@
+//! Reading and writing objects of one repository.
+
+use std::{io, path::Path};
+
+use chrono::{DateTime, Utc};
+use gix::{
+    ObjectId,
+    hash::Kind as Hash,
+    objs::{Exists as _, Find as _, Kind, Write as _},
+    odb::Header as _,
+};
+
+use super::RemoteError;
+
+/// How large one object may be when inflated.
+pub(super) const MAX_OBJECT: usize = 64 * 1024 * 1024;
+
+/// The objects of one repository; a clone is for another thread.
+#[derive(Clone)]
+pub(super) struct Objects {
+    handle: gix::odb::Handle,
+    hash: Hash,
+    remote: String,
+}
+
+/// What matters about a commit.
+pub(super) struct CommitFacts {
+    pub(super) tree: ObjectId,
+    pub(super) parents: Vec<ObjectId>,
+    pub(super) time: DateTime<Utc>,
+    pub(super) author_email: String,
+    pub(super) message: String,
+}
+
+impl Objects {
+    /// Opens the `objects` folder of a repository.
+    pub(super) fn open(folder: &Path, hash: Hash, remote: &str) -> Result<Self, RemoteError> {
+        let options = gix::odb::store::init::Options {
+            alloc_limit_bytes: Some(MAX_OBJECT),
+            ..Default::default()
+        };
+        let handle = gix::odb::at_opts(folder, hash, None, options).map_err(|source| {
+            RemoteError::Store {
+                remote: remote.to_owned(),
+                attempt: "open the objects",
+                source,
+            }
+        })?;
+        Ok(Self {
+            handle,
+            hash,
+            remote: remote.to_owned(),
+        })
+    }
+
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
+    }
+
+    /// The address that the objects come from, for messages.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    pub(super) fn contains(&self, id: &ObjectId) -> bool {
+        self.handle.exists(id)
+    }
+
+    /// The size of an object; for a delta that is the size of its result.
+    pub(super) fn size(&self, id: &ObjectId) -> Result<u64, RemoteError> {
+        match self.handle.try_header(id) {
+            Ok(Some(header)) => Ok(header.size()),
+            Ok(None) | Err(_) => Err(self.incomplete(id)),
+        }
+    }
+
+    /// Reads an object of `kind` into `buffer`.
+    pub(super) fn read<'a>(
+        &self,
+        id: &ObjectId,
+        kind: Kind,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], RemoteError> {
+        match self.handle.try_find(id, buffer) {
+            Ok(Some(object)) if object.kind == kind => Ok(object.data),
+            Ok(_) | Err(_) => Err(self.incomplete(id)),
+        }
+    }
+
+    pub(super) fn commit(&self, id: &ObjectId) -> Result<CommitFacts, RemoteError> {
+        let mut buffer = Vec::new();
+        let bytes = self.read(id, Kind::Commit, &mut buffer)?;
+        let commit =
+            gix::objs::CommitRef::from_bytes(bytes, self.hash).map_err(|_| self.incomplete(id))?;
+        let email = commit.author().map(|author| author.email.to_string());
+        let seconds = commit.committer().map(|committer| committer.seconds());
+        Ok(CommitFacts {
+            tree: commit.tree(),
+            parents: commit.parents().collect(),
+            time: DateTime::from_timestamp(seconds.unwrap_or_default(), 0).unwrap_or_default(),
+            author_email: email.unwrap_or_default(),
+            message: commit.message.to_string(),
+        })
+    }
+
+    /// Writes a loose object.
+    pub(super) fn write(&self, kind: Kind, bytes: &[u8]) -> Result<ObjectId, RemoteError> {
+        self.handle
+            .write_buf(kind, bytes)
+            .map_err(|error| RemoteError::Store {
+                remote: self.remote.clone(),
+                attempt: "write an object",
+                source: io::Error::other(error),
+            })
+    }
+
+    pub(super) fn incomplete(&self, id: &ObjectId) -> RemoteError {
+        RemoteError::Incomplete {
+            remote: self.remote.clone(),
+            id: id.to_string(),
+        }
+    }
+}
