@@ -36,7 +36,9 @@ pub struct Setter {
     /// The collection that the value stands in: setters with one `group` in one file are
     /// siblings, which change together or not at all.
     pub group: usize,
-    /// The path of keys and positions from the document's root, such as `spec.containers[0].image`.
+    /// The path of keys and positions from the document's root, such as
+    /// `spec.containers[0].image` or `data["app.tag"]`; only the end of a path over 1,024 bytes,
+    /// after `…`.
     pub path: String,
 }
 
@@ -49,9 +51,9 @@ pub enum Style {
     Single,
     /// In `"…"`.
     Double,
-    /// As a `|` block; the span covers the block's text.
+    /// As a `|` block; the span goes from the header to the last character of the text.
     Literal,
-    /// As a `>` block; the span covers the block's text.
+    /// As a `>` block; the span goes from the header to the last character of the text.
     Folded,
 }
 
@@ -101,7 +103,8 @@ pub struct Finding {
 pub enum Problem {
     /// No parser accepts the file; nothing in it was changed.
     Unparsable(String),
-    /// The file is larger than 4 MiB or holds more than 10,000 markers.
+    /// The file is larger than 4 MiB, holds more than 10,000 markers, or is nested more than 255
+    /// collections deep.
     OverLimit(String),
     /// The file is not UTF-8.
     NotUtf8,
@@ -112,6 +115,8 @@ pub enum Problem {
     Unbound,
     /// The value is an alias; the marker belongs on the anchor.
     OnAlias,
+    /// Another comment stands closer to the value and is the one that counts.
+    Hidden,
     /// The value is written in a way that cannot be replaced byte by byte; the text says which.
     NotEditable(String),
 }
@@ -126,6 +131,9 @@ impl fmt::Display for Problem {
             Self::Unbound => formatter.write_str("the marker is bound to no value"),
             Self::OnAlias => {
                 formatter.write_str("the marker stands on an alias; put it on the anchor")
+            }
+            Self::Hidden => {
+                formatter.write_str("the marker is hidden by the comment on the value's line")
             }
             Self::NotEditable(detail) => write!(formatter, "the value cannot be edited: {detail}"),
         }

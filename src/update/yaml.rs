@@ -1,1 +1,0 @@
-//! YAML: finding marked values and replacing their bytes.

@@ -1,0 +1,315 @@
+//! Which value a marker governs.
+//!
+//! The rules are Flux's, restated by position in the text. A comment at the end of a line belongs
+//! to the scalar that ends there. A comment on its own line belongs to the sequence item, or to the
+//! value of the key above, that begins on the next line; it gives way to any comment at the end of
+//! that value's line. Whatever else carries a marker is reported and left alone.
+
+use std::collections::HashMap;
+
+use super::{
+    Finding, Problem, Reading, Setter, Style,
+    object::{objects, path},
+    scalar::Target,
+    tree::{Comment, Content, Node, Place, Tree},
+};
+use crate::update::{
+    ObjectId,
+    marker::{self, MarkerReading, RawMarker},
+};
+
+/// How many markers, good and misspelt, a file may hold.
+pub const MAX_MARKERS: usize = 10_000;
+
+/// Binds every marker of a file.
+pub(super) fn bind(tree: &Tree<'_>) -> Reading {
+    let mut reading = Reading::default();
+    let mut binder = None;
+    let mut markers = 0_usize;
+    for (position, comment) in tree.comments.iter().enumerate() {
+        let bound = match marker::parse(&comment.text) {
+            MarkerReading::NoMarker => continue,
+            MarkerReading::Misspelt(reason) => Err(Problem::Misspelt(reason)),
+            MarkerReading::Marker(raw) => binder
+                .get_or_insert_with(|| Binder::new(tree))
+                .setter(position, comment, raw),
+        };
+        markers += 1;
+        if markers > MAX_MARKERS {
+            return over_limit(comment);
+        }
+        match bound {
+            Ok(setter) => reading.setters.push(setter),
+            Err(problem) => reading.findings.push(finding(comment, problem)),
+        }
+    }
+    reading
+}
+
+fn over_limit(comment: &Comment<'_>) -> Reading {
+    let detail = format!("more than {MAX_MARKERS} markers");
+    Reading {
+        setters: Vec::new(),
+        findings: vec![finding(comment, Problem::OverLimit(detail))],
+    }
+}
+
+fn finding(comment: &Comment<'_>, problem: Problem) -> Finding {
+    Finding {
+        line: comment.line,
+        column: comment.column,
+        problem,
+    }
+}
+
+/// A tree with what is needed to bind its markers.
+struct Binder<'t, 'a> {
+    tree: &'t Tree<'a>,
+    objects: Vec<ObjectId>,
+    /// The first key of each name in each mapping.
+    first_keys: HashMap<(usize, &'t str), usize>,
+}
+
+impl<'t, 'a> Binder<'t, 'a> {
+    fn new(tree: &'t Tree<'a>) -> Self {
+        let mut first_keys = HashMap::new();
+        for (number, node) in tree.nodes.iter().enumerate() {
+            if let (Place::Key, Some(mapping), Some(key)) =
+                (node.place, node.parent, tree.scalar(number))
+            {
+                first_keys.entry((mapping, key)).or_insert(number);
+            }
+        }
+        Self {
+            tree,
+            objects: objects(tree),
+            first_keys,
+        }
+    }
+
+    fn setter(
+        &self,
+        position: usize,
+        comment: &Comment<'a>,
+        raw: RawMarker,
+    ) -> Result<Setter, Problem> {
+        let (number, node) = self.governed(position, comment)?;
+        let Content::Scalar { text, .. } = &node.content else {
+            return Err(Problem::OnAlias);
+        };
+        self.refuse_keys(node)?;
+        let target = Target::find(self.tree, number, node).map_err(Problem::NotEditable)?;
+        let marker = raw.bind(text).map_err(Problem::Misspelt)?;
+        Ok(Setter {
+            marker,
+            span: target.span,
+            style: target.style,
+            value: text.clone().into_owned(),
+            line: node.line,
+            column: node.column,
+            object: self.objects.get(node.document).cloned().unwrap_or_default(),
+            group: node.parent.unwrap_or(number),
+            path: path(self.tree, node),
+        })
+    }
+
+    /// Returns the scalar or the alias that the comment at `position` governs.
+    fn governed(
+        &self,
+        position: usize,
+        comment: &Comment<'a>,
+    ) -> Result<(usize, &'t Node<'a>), Problem> {
+        let before = self.line_before(comment.span.start);
+        let bound = match before {
+            _ if before.trim_start_matches('\u{FEFF}').trim().is_empty() => self
+                .above_item(position, comment)
+                .or_else(|| self.above_value(position, comment)),
+            _ if before
+                .trim()
+                .chars()
+                .all(|character| "- \t".contains(character)) =>
+            {
+                self.after_dash(comment)
+            }
+            _ => return self.on_line_of(comment).ok_or(Problem::Unbound),
+        };
+        let (number, node) = bound.ok_or(Problem::Unbound)?;
+        if self.has_line_comment(number, node) {
+            return Err(Problem::Hidden);
+        }
+        Ok((number, node))
+    }
+
+    /// `value # marker`, `value, # marker` in a flow collection, and `| # marker`.
+    fn on_line_of(&self, comment: &Comment<'a>) -> Option<(usize, &'t Node<'a>)> {
+        let (leaves, start) = (&self.tree.leaves, comment.span.start);
+        let after = leaves.partition_point(|leaf| self.ends_by(*leaf, start));
+        let block = leaves.get(after).copied().and_then(|leaf| self.value(leaf));
+        if let Some((number, node)) = block
+            && self.header_line_holds(number, node, comment)
+        {
+            return Some((number, node));
+        }
+        let leaf = *leaves.get(after.checked_sub(1)?)?;
+        let (number, node) = self.value(leaf)?;
+        if is_block(node) || node.span.end < start - self.line_before(start).len() {
+            return None;
+        }
+        let gap = self.tree.text.get(node.span.end..start)?;
+        matches!(gap.trim(), "" | ",").then_some((number, node))
+    }
+
+    /// `# marker` and, on the next line, `- value`, or an item of a flow sequence on its own line.
+    fn above_item(&self, position: usize, comment: &Comment<'a>) -> Option<(usize, &'t Node<'a>)> {
+        let (number, node, before) = self.begins_below(position, comment)?;
+        let dash = if self.tree.is_in_flow(node) { "" } else { "-" };
+        let is_item = matches!(node.place, Place::Item { .. });
+        (is_item && before == dash).then_some((number, node))
+    }
+
+    /// `key:`, `# marker` on the next line, and the value on the one after.
+    fn above_value(&self, position: usize, comment: &Comment<'a>) -> Option<(usize, &'t Node<'a>)> {
+        let (number, node, before) = self.begins_below(position, comment)?;
+        let Place::Value { key } = node.place else {
+            return None;
+        };
+        let key = self.tree.nodes.get(key)?;
+        (before.is_empty() && key.span.end <= comment.span.start).then_some((number, node))
+    }
+
+    /// `- # marker` and the value on the next line.
+    fn after_dash(&self, comment: &Comment<'a>) -> Option<(usize, &'t Node<'a>)> {
+        let (number, node, before) = self.next_below(comment)?;
+        let is_item = matches!(node.place, Place::Item { .. });
+        (is_item && before.is_empty()).then_some((number, node))
+    }
+
+    /// Like [`Self::next_below`], for a comment that stands alone: of two, neither is a marker.
+    fn begins_below(
+        &self,
+        position: usize,
+        comment: &Comment<'a>,
+    ) -> Option<(usize, &'t Node<'a>, &'t str)> {
+        let above = position
+            .checked_sub(1)
+            .and_then(|above| self.tree.comments.get(above));
+        let continues = above.is_some_and(|above| {
+            above.line + 1 == comment.line && self.line_before(above.span.start).trim().is_empty()
+        });
+        if continues {
+            return None;
+        }
+        self.next_below(comment)
+    }
+
+    /// The value that begins on the line after `comment`, and what stands before it there.
+    fn next_below(&self, comment: &Comment<'a>) -> Option<(usize, &'t Node<'a>, &'t str)> {
+        let leaves = &self.tree.leaves;
+        let next = leaves.partition_point(|leaf| self.ends_by(*leaf, comment.span.end));
+        let (number, node) = self.value(*leaves.get(next)?)?;
+        // A block that can be edited has its header on the line above its text.
+        let line = node.line - usize::from(is_block(node) && node.line > 1);
+        if line != comment.line + 1 {
+            return None;
+        }
+        let start = self.header(number, node).unwrap_or(node.span.start);
+        Some((number, node, without_properties(self.line_before(start))))
+    }
+
+    /// Whether any comment stands at the end of the line of `node`.
+    fn has_line_comment(&self, number: usize, node: &Node<'a>) -> bool {
+        let comments = &self.tree.comments;
+        let start = self.header(number, node).unwrap_or(node.span.end);
+        let next = comments.partition_point(|comment| comment.span.start < start);
+        comments
+            .get(next)
+            .and_then(|comment| self.on_line_of(comment))
+            .is_some_and(|(governed, _)| governed == number)
+    }
+
+    fn header_line_holds(&self, number: usize, node: &Node<'a>, comment: &Comment<'a>) -> bool {
+        node.line == comment.line + 1
+            && self
+                .header(number, node)
+                .is_some_and(|header| header < comment.span.start)
+    }
+
+    /// Where the header of a block begins.
+    fn header(&self, number: usize, node: &Node<'a>) -> Option<usize> {
+        if !is_block(node) {
+            return None;
+        }
+        Target::find(self.tree, number, node)
+            .ok()
+            .map(|target| target.span.start)
+    }
+
+    /// Refuses a value inside a key, and the value of a key that stood in the mapping before.
+    fn refuse_keys(&self, node: &Node<'a>) -> Result<(), Problem> {
+        if self
+            .tree
+            .ancestors(node)
+            .any(|ancestor| ancestor.place == Place::Key)
+        {
+            return Err(Problem::NotEditable(
+                "it is part of a mapping's key".to_owned(),
+            ));
+        }
+        let (Place::Value { key }, Some(mapping)) = (node.place, node.parent) else {
+            return Ok(());
+        };
+        let Some(name) = self.tree.scalar(key) else {
+            return Ok(());
+        };
+        if self
+            .first_keys
+            .get(&(mapping, name))
+            .is_some_and(|first| *first != key)
+        {
+            let reason = "its key stands twice in the mapping, and the first one counts";
+            return Err(Problem::NotEditable(reason.to_owned()));
+        }
+        Ok(())
+    }
+
+    /// The leaf with this number, unless it is a key.
+    fn value(&self, leaf: usize) -> Option<(usize, &'t Node<'a>)> {
+        let node = self.tree.nodes.get(leaf)?;
+        (node.place != Place::Key).then_some((leaf, node))
+    }
+
+    fn ends_by(&self, leaf: usize, position: usize) -> bool {
+        self.tree
+            .nodes
+            .get(leaf)
+            .is_some_and(|node| node.span.end <= position)
+    }
+
+    /// The text between the beginning of the line and `position`.
+    fn line_before(&self, position: usize) -> &'t str {
+        let before = self.tree.text.get(..position).unwrap_or_default();
+        let start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
+        before.get(start..).unwrap_or_default()
+    }
+}
+
+fn is_block(node: &Node<'_>) -> bool {
+    matches!(
+        node.content,
+        Content::Scalar {
+            style: Style::Literal | Style::Folded,
+            ..
+        }
+    )
+}
+
+/// Takes anchor and tag off the end of what stands before a value.
+fn without_properties(before: &str) -> &str {
+    let mut rest = before.trim();
+    while let Some(word) = rest.split_whitespace().next_back()
+        && word.starts_with(['&', '!'])
+    {
+        rest = rest.strip_suffix(word).unwrap_or_default().trim_end();
+    }
+    rest
+}

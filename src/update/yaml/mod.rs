@@ -1,0 +1,53 @@
+//! YAML: finding marked values and replacing their bytes.
+//!
+//! [`read`] parses a file into a flat tree and binds each marker to the value that Flux would bind
+//! it to. [`splice`] replaces the bytes of values, writes every other byte as it was, and then
+//! parses what it wrote to prove that the edited values changed and nothing else did. Nothing here
+//! prints a document.
+
+mod bind;
+mod object;
+mod proof;
+mod scalar;
+mod splice;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use super::{Edit, Finding, Problem, Setter, Style};
+
+pub use self::{
+    bind::MAX_MARKERS,
+    splice::{SpliceError, splice},
+    tree::{MAX_DEPTH, MAX_FILE},
+};
+
+/// What one file says to us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The marked values, in the order of the text.
+    pub setters: Vec<Setter>,
+    /// What a person should look at, in the order of the text.
+    pub findings: Vec<Finding>,
+}
+
+/// Finds the marked values of one file.
+///
+/// A file of which one document does not parse has no setters and one finding.
+///
+/// ```
+/// let file = b"tag: 1.4.2 # {\"$imagepolicy\": \"apps:web:tag\"}\n";
+/// let reading = tagwright::update::yaml::read(file);
+/// assert_eq!(reading.setters[0].value, "1.4.2");
+/// assert_eq!(reading.setters[0].span, 5..10);
+/// ```
+pub fn read(bytes: &[u8]) -> Reading {
+    match tree::Tree::parse(bytes) {
+        Ok(tree) => bind::bind(&tree),
+        Err(finding) => Reading {
+            setters: Vec::new(),
+            findings: vec![finding],
+        },
+    }
+}

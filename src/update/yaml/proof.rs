@@ -1,0 +1,87 @@
+//! The proof of an edit: both trees side by side.
+
+use super::{
+    Style,
+    scalar::reads_as_string,
+    tree::{Content, Node, Tree},
+};
+
+/// The first thing that is not as it should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Disproof {
+    /// The line in the new file, from 1.
+    pub(super) line: usize,
+    /// What differs.
+    pub(super) what: String,
+}
+
+/// Proves that `new` is `old` with the values `expected`, each the number of a node and its text.
+///
+/// Documents, nesting, keys, tags, anchors, aliases, styles and comments are the same. Every other
+/// scalar has the same text and the same style, and so means the same to readers of YAML 1.1 and
+/// 1.2. Every edited one is, to both, the string that was asked for. The numbers rise.
+pub(super) fn prove(
+    old: &Tree<'_>,
+    new: &Tree<'_>,
+    expected: &[(usize, &str)],
+) -> Result<(), Disproof> {
+    let whole = |what: &str| Disproof {
+        line: 1,
+        what: what.to_owned(),
+    };
+    if old.documents != new.documents {
+        return Err(whole("the documents are not the same"));
+    }
+    if old.nodes.len() != new.nodes.len() {
+        return Err(whole("the file has another number of nodes"));
+    }
+    let mut expected = expected.iter().copied().peekable();
+    for (number, (before, after)) in old.nodes.iter().zip(&new.nodes).enumerate() {
+        let edited = expected.next_if(|(node, _)| *node == number);
+        let what = if !stands_alike(before, after) {
+            "a node's place, tag or anchor changed"
+        } else if let Some((_, text)) = edited {
+            if says(after, text) {
+                continue;
+            }
+            "an edited value is not the string that was asked for"
+        } else if before.content != after.content {
+            "a value changed that was not edited"
+        } else {
+            continue;
+        };
+        return Err(Disproof {
+            line: after.line,
+            what: what.to_owned(),
+        });
+    }
+    let texts = |tree| {
+        let tree: &Tree<'_> = tree;
+        tree.comments
+            .iter()
+            .map(|comment| comment.text.clone().into_owned())
+            .collect::<Vec<_>>()
+    };
+    if expected.next().is_some() || texts(old) != texts(new) {
+        return Err(whole("the comments are not the same"));
+    }
+    Ok(())
+}
+
+fn stands_alike(before: &Node<'_>, after: &Node<'_>) -> bool {
+    before.parent == after.parent
+        && before.place == after.place
+        && before.document == after.document
+        && before.tag == after.tag
+        && before.anchor == after.anchor
+}
+
+/// Whether `node` is the string `text` to every reader.
+fn says(node: &Node<'_>, text: &str) -> bool {
+    match &node.content {
+        Content::Scalar { text: found, style } => {
+            found == text && (*style != Style::Plain || reads_as_string(found))
+        }
+        Content::Sequence(_) | Content::Mapping(_) | Content::Alias(_) => false,
+    }
+}
