@@ -5,8 +5,19 @@
 //! only to the authority it is bound to, are decided here and nowhere else. What the bytes mean is
 //! the business of `scan` and `update`.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the edge file that builds the clients"
+)]
+
+mod route;
+
+pub use self::route::RouteError;
+
 use std::{
     collections::HashMap,
+    error::Error,
+    io,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -27,6 +38,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 3;
 /// How much of an error's body is read before the connection is given up.
 const MAX_ERROR_BODY: usize = 8 * 1024;
+/// How many clients, each with its connections, are kept.
+const MAX_CLIENTS: usize = 256;
 /// What names us to servers.
 const USER_AGENT: &str = concat!("tagwright/", env!("CARGO_PKG_VERSION"));
 
@@ -49,6 +62,8 @@ pub enum Proxy {
     /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` as the process was started with.
     #[default]
     Environment,
+    /// None, whatever the environment says.
+    Direct,
     /// One proxy for everything.
     Fixed {
         /// `http://`, `https://` or `socks5://`.
@@ -130,7 +145,23 @@ pub enum EgressError {
         /// What the verifier said.
         reason: String,
     },
-    /// Connecting, sending or receiving failed.
+    /// Whoever listens there does not speak TLS, or hung up during the handshake.
+    #[error("`{url}` does not speak TLS: {reason}")]
+    NotTls {
+        /// The address, without user information.
+        url: String,
+        /// What came instead.
+        reason: String,
+    },
+    /// No connection could be made; nothing was sent.
+    #[error("cannot connect to `{url}`: {reason}")]
+    Unreachable {
+        /// The address, without user information.
+        url: String,
+        /// The deepest cause, in the operating system's words.
+        reason: String,
+    },
+    /// Sending or receiving failed on a connection that had been made.
     #[error("cannot reach `{url}`: {reason}")]
     Connection {
         /// The address, without user information.
@@ -162,7 +193,10 @@ pub enum EgressError {
 impl EgressError {
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Connection { .. } | Self::Timeout(_))
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Connection { .. } | Self::Timeout(_)
+        )
     }
 }
 
@@ -256,6 +290,10 @@ impl Egress {
             url: shown(url),
             source,
         })?;
+        // Secrets change and routes with them; a client costs one handshake to make again.
+        if clients.len() >= MAX_CLIENTS {
+            clients.clear();
+        }
         clients.insert(route.clone(), client.clone());
         Ok(client)
     }
@@ -285,16 +323,22 @@ impl Answer {
         Ok(body)
     }
 
-    /// Reads the beginning of an error's body: one line, escaped, for a person.
-    pub async fn complaint(mut self) -> String {
+    /// Reads the beginning of an error's body, for a program; what cannot be read is left out.
+    pub async fn beginning(mut self) -> Vec<u8> {
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = self.chunk().await {
             body.extend_from_slice(&chunk);
             if body.len() >= MAX_ERROR_BODY {
+                body.truncate(MAX_ERROR_BODY);
                 break;
             }
         }
-        one_line(&body)
+        body
+    }
+
+    /// Reads the beginning of an error's body: one line, escaped, for a person.
+    pub async fn complaint(self) -> String {
+        one_line(&self.beginning().await)
     }
 }
 
@@ -306,7 +350,7 @@ pub fn one_line(text: &[u8]) -> String {
             line.push('…');
             break;
         }
-        line.extend(character.escape_debug().filter(|_| true));
+        line.extend(character.escape_debug());
     }
     line.replace("\\\"", "\"").replace("\\'", "'")
 }
@@ -367,19 +411,22 @@ fn build(route: &Route) -> Result<reqwest::Client, reqwest::Error> {
     if let Some(pem) = &route.client_certificate {
         builder = builder.identity(reqwest::Identity::from_pem(pem.expose())?);
     }
-    if let Proxy::Fixed {
-        address,
-        username,
-        password,
-    } = &route.proxy
-    {
-        let mut proxy = reqwest::Proxy::all(address.clone())?;
-        if let Some(username) = username {
-            let password = password.as_ref().map_or("", |password| password.expose());
-            proxy = proxy.basic_auth(username, password);
+    builder = match &route.proxy {
+        Proxy::Environment => builder,
+        Proxy::Direct => builder.no_proxy(),
+        Proxy::Fixed {
+            address,
+            username,
+            password,
+        } => {
+            let mut proxy = reqwest::Proxy::all(address.clone())?;
+            if let Some(username) = username {
+                let password = password.as_ref().map_or("", |password| password.expose());
+                proxy = proxy.basic_auth(username, password);
+            }
+            builder.proxy(proxy)
         }
-        builder = builder.proxy(proxy);
-    }
+    };
     builder.build()
 }
 
@@ -395,17 +442,45 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 fn failed(url: &Url, error: &reqwest::Error) -> EgressError {
-    let mut deepest: &dyn std::error::Error = error;
-    let mut is_certificate = false;
+    let mut deepest: &dyn Error = error;
+    let mut tls = None;
     while let Some(source) = deepest.source() {
         deepest = source;
-        is_certificate |= deepest.to_string().contains("invalid peer certificate");
+        // An `io::Error` shows the source of what it wraps, not what it wraps: look inside.
+        let wrapped = source
+            .downcast_ref::<io::Error>()
+            .and_then(|it| it.get_ref());
+        tls = tls
+            .or_else(|| source.downcast_ref::<rustls::Error>())
+            .or_else(|| wrapped.and_then(|it| it.downcast_ref::<rustls::Error>()));
     }
+    let hung_up = deepest
+        .downcast_ref::<io::Error>()
+        .is_some_and(|it| it.kind() == io::ErrorKind::UnexpectedEof);
     let reason = one_line(deepest.to_string().as_bytes());
-    let url = shown(url);
-    match () {
-        () if error.is_timeout() => EgressError::Timeout(url),
-        () if is_certificate => EgressError::Certificate { url, reason },
-        () => EgressError::Connection { url, reason },
+    let url_shown = shown(url);
+    match tls {
+        Some(rustls::Error::InvalidCertificate(_)) => EgressError::Certificate {
+            url: url_shown,
+            reason,
+        },
+        Some(rustls::Error::InvalidMessage(_)) if error.is_connect() => EgressError::NotTls {
+            url: url_shown,
+            reason: "it answered in another protocol".to_owned(),
+        },
+        None if error.is_connect() && hung_up && url.scheme() == "https" => EgressError::NotTls {
+            url: url_shown,
+            reason: "it hung up during the handshake".to_owned(),
+        },
+        // A handshake that failed for another reason was an answer: it is never taken for absence.
+        None if error.is_connect() => EgressError::Unreachable {
+            url: url_shown,
+            reason,
+        },
+        _ if error.is_timeout() => EgressError::Timeout(url_shown),
+        _ => EgressError::Connection {
+            url: url_shown,
+            reason,
+        },
     }
 }
