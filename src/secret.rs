@@ -7,6 +7,10 @@
 
 use std::{collections::BTreeMap, fmt, hash, str::FromStr};
 
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
+};
 use url::Url;
 use zeroize::Zeroize;
 
@@ -112,6 +116,32 @@ pub enum Proof {
     Refresh(Secret<String>),
 }
 
+impl Proof {
+    /// Whether `text` repeats a part of this proof, plain or in base64, as a hostile or careless
+    /// server may do in an error.
+    pub(crate) fn is_echoed_in(&self, text: &str) -> bool {
+        // A text that is cut holds the beginning of a long secret only.
+        let echoes = |secret: &str| {
+            let end = secret
+                .char_indices()
+                .nth(16)
+                .map_or(secret.len(), |(at, _)| at);
+            !secret.is_empty() && text.contains(&secret[..end])
+        };
+        match self {
+            Self::Basic { username, password } => {
+                let pair = Secret::new(format!("{}:{}", username.expose(), password.expose()));
+                let encoded = Secret::new(STANDARD.encode(pair.expose()));
+                let alone = Secret::new(STANDARD_NO_PAD.encode(password.expose()));
+                [password, &encoded, &alone]
+                    .into_iter()
+                    .any(|it| echoes(it.expose()))
+            }
+            Self::Bearer(token) | Self::Refresh(token) => echoes(token.expose()),
+        }
+    }
+}
+
 /// A proof together with the only places that it may be sent to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Credential {
@@ -174,6 +204,21 @@ mod tests {
         };
         let credential = Credential::new(basic, "registry.test".parse().expect("an authority"));
         assert!(!format!("{credential:?}").contains("canary"));
+    }
+
+    #[test]
+    fn an_echo_of_a_proof_is_recognised() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        let basic = Proof::Basic {
+            username: secret("bot"),
+            password: secret("canary-4711"),
+        };
+        assert!(basic.is_echoed_in("bad password canary-4711!"));
+        assert!(basic.is_echoed_in("got Basic Ym90OmNhbmFyeS00NzEx"));
+        assert!(!basic.is_echoed_in("bad password for bot"));
+        let bearer = Proof::Bearer(secret(&format!("canary-4711-{}", "x".repeat(900))));
+        assert!(bearer.is_echoed_in("got canary-4711-xxxxxxxx…"));
+        assert!(!Proof::Refresh(secret("")).is_echoed_in("denied"));
     }
 
     #[test]

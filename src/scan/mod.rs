@@ -5,6 +5,17 @@
 
 pub mod error;
 pub mod keychain;
+pub mod limits;
+pub mod user_config;
+
+mod caller;
+mod header;
+mod listing;
+mod oci;
+mod page;
+mod place;
+mod session;
+mod token;
 
 use std::{future::Future, time::Duration};
 
@@ -15,7 +26,12 @@ use crate::{
     image::{Digest, Repository, Tag},
 };
 
-pub use self::{error::ScanError, keychain::Keychain};
+pub use self::{
+    error::{Complaint, RealmFault, ScanError, Who},
+    keychain::{Keychain, KeychainError},
+    limits::Limits,
+    oci::OciRegistry,
+};
 
 /// A registry, real or simulated.
 pub trait Registry: Sync {
