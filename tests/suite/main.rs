@@ -1,2 +1,3 @@
-//! stub
-fn main() {}
+//! Command line, run modes and adapters, against servers inside this process.
+
+mod git;

@@ -1,0 +1,12 @@
+//! The Git engine against repositories on disk and behind HTTP, with `git` as the witness.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at files, start `git` with a made environment, and ask where it is"
+)]
+
+#[path = "support/git_server.rs"]
+mod git_server;
+
+mod http;
+mod local;
+mod world;
