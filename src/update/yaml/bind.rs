@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::{
     Finding, Problem, Reading, Setter, Style,
     object::{objects, path},
-    scalar::Target,
+    scalar::{Target, header_before},
     tree::{Comment, Content, Node, Place, Tree},
 };
 use crate::update::{
@@ -146,7 +146,7 @@ impl<'t, 'a> Binder<'t, 'a> {
         let after = leaves.partition_point(|leaf| self.ends_by(*leaf, start));
         let block = leaves.get(after).copied().and_then(|leaf| self.value(leaf));
         if let Some((number, node)) = block
-            && self.header_line_holds(number, node, comment)
+            && self.header_line_holds(node, comment)
         {
             return Some((number, node));
         }
@@ -207,19 +207,20 @@ impl<'t, 'a> Binder<'t, 'a> {
         let leaves = &self.tree.leaves;
         let next = leaves.partition_point(|leaf| self.ends_by(*leaf, comment.span.end));
         let (number, node) = self.value(*leaves.get(next)?)?;
-        // A block that can be edited has its header on the line above its text.
+        // A block that can be edited has its header on the line above its text; one with an empty
+        // line between the two is not looked at.
         let line = node.line - usize::from(is_block(node) && node.line > 1);
         if line != comment.line + 1 {
             return None;
         }
-        let start = self.header(number, node).unwrap_or(node.span.start);
+        let start = self.header(node).unwrap_or(node.span.start);
         Some((number, node, without_properties(self.line_before(start))))
     }
 
     /// Whether any comment stands at the end of the line of `node`.
     fn has_line_comment(&self, number: usize, node: &Node<'a>) -> bool {
         let comments = &self.tree.comments;
-        let start = self.header(number, node).unwrap_or(node.span.end);
+        let start = self.header(node).unwrap_or(node.span.end);
         let next = comments.partition_point(|comment| comment.span.start < start);
         comments
             .get(next)
@@ -227,21 +228,19 @@ impl<'t, 'a> Binder<'t, 'a> {
             .is_some_and(|(governed, _)| governed == number)
     }
 
-    fn header_line_holds(&self, number: usize, node: &Node<'a>, comment: &Comment<'a>) -> bool {
+    fn header_line_holds(&self, node: &Node<'a>, comment: &Comment<'a>) -> bool {
         node.line == comment.line + 1
             && self
-                .header(number, node)
+                .header(node)
                 .is_some_and(|header| header < comment.span.start)
     }
 
     /// Where the header of a block begins.
-    fn header(&self, number: usize, node: &Node<'a>) -> Option<usize> {
+    fn header(&self, node: &Node<'a>) -> Option<usize> {
         if !is_block(node) {
             return None;
         }
-        Target::find(self.tree, number, node)
-            .ok()
-            .map(|target| target.span.start)
+        header_before(self.tree, node.span.start).map(|header| header.start)
     }
 
     /// Refuses a value inside a key, and the value of a key that stood in the mapping before.

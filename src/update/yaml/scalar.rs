@@ -63,7 +63,7 @@ impl<'a> Target<'a> {
         let line_end = whole.find(['\n', '\r']).unwrap_or(whole.len());
         let (line, rest) = whole.split_at(line_end);
         if line != text.trim_end_matches('\n') || line.is_empty() || !rest.trim().is_empty() {
-            return Err("its block has several lines or none".to_owned());
+            return Err("its block has more than one line".to_owned());
         }
         let header = header_before(tree, node.span.start).ok_or("its header is unclear")?;
         let start = header.start;
@@ -121,7 +121,7 @@ fn keeps_strings(tag: &Tag) -> bool {
 }
 
 /// Finds `|`, `>2-` and the like on the last line with text before `start`.
-fn header_before(tree: &Tree<'_>, start: usize) -> Option<Range<usize>> {
+pub(super) fn header_before(tree: &Tree<'_>, start: usize) -> Option<Range<usize>> {
     let before = tree.text.get(..start)?.trim_end();
     let line_start = before.rfind(['\n', '\r']).map_or(0, |at| at + 1);
     let comment = tree
@@ -192,7 +192,7 @@ fn in_double_quotes(text: &str) -> String {
 /// Whether readers of YAML 1.1 and of YAML 1.2 both take the unquoted `text` for a string.
 ///
 /// The patterns are those of the two specifications, widened by what readers in use accept
-/// besides: an exponent without a sign, and a month or a day of one digit. `12e4567` is a git
+/// besides: two signs, an exponent without one, a month or a day of one digit. `12e4567` is a git
 /// commit to its author and infinity to a reader.
 pub(super) fn reads_as_string(text: &str) -> bool {
     !text.is_empty() && !OTHER_IN_1_1.is_match(text) && !OTHER_IN_1_2.is_match(text)
@@ -202,10 +202,10 @@ static OTHER_IN_1_1: LazyLock<RegexSet> = LazyLock::new(|| {
     patterns(&[
         r"~|null|Null|NULL|=|<<",
         r"y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF",
-        r"[-+]?(0b[01_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)",
-        r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
-        r"[-+]?(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?",
-        r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]*(0b[01_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)",
+        r"[-+]*[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?",
+        r"[-+]*(\.[0-9][0-9_]*|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?",
+        r"[-+]*\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
         r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt \t].*)?",
     ])
 });
@@ -214,9 +214,9 @@ static OTHER_IN_1_2: LazyLock<RegexSet> = LazyLock::new(|| {
     patterns(&[
         r"~|null|Null|NULL",
         r"true|True|TRUE|false|False|FALSE",
-        r"[-+]?([0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
-        r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        r"[-+]*([0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)",
+        r"[-+]*(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?",
+        r"[-+]*\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
     ])
 });
 
@@ -260,6 +260,7 @@ mod tests {
             "0123",
             "-7",
             "+7",
+            "+-0",
             "1_000",
             "0x1F",
             "0o17",

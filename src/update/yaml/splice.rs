@@ -79,7 +79,7 @@ impl SpliceError {
 /// Replaces the values at the edits' spans, and proves the result.
 ///
 /// The edits may come in any order. An edit to the value that already stands there changes no
-/// byte. If one edit fails, none is made.
+/// byte, and a file without edits is not parsed. If one edit fails, none is made.
 ///
 /// ```
 /// use tagwright::update::{Edit, Style, yaml::splice};
@@ -89,6 +89,9 @@ impl SpliceError {
 /// assert_eq!(edited, b"tag: \"1.0\" # why\n");
 /// ```
 pub fn splice(bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, SpliceError> {
+    if edits.is_empty() {
+        return Ok(bytes.to_vec());
+    }
     let tree = Tree::parse(bytes).map_err(unparsable)?;
     let mut edits: Vec<&Edit> = edits.iter().collect();
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
