@@ -85,3 +85,60 @@ fn says(node: &Node<'_>, text: &str) -> bool {
         Content::Sequence(_) | Content::Mapping(_) | Content::Alias(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = "a: &x v1 # c\nb: [*x, !t w, 'q']\n--- # d\ne: 7\n";
+
+    /// Checks what is said of `OLD` with `from` replaced by `to`, where `v1` should become `asked`.
+    fn check(from: &str, to: &str, asked: &str, what: Option<&str>) {
+        assert!(OLD.contains(from), "{from}");
+        let new = OLD.replacen(from, to, 1);
+        let trees = (
+            Tree::parse(OLD.as_bytes()).unwrap(),
+            Tree::parse(new.as_bytes()).unwrap(),
+        );
+        let node = trees.0.leaves[1];
+        let found = prove(&trees.0, &trees.1, &[(node, asked)]).err();
+        assert_eq!(
+            found.map(|disproof| disproof.what).as_deref(),
+            what,
+            "{new}"
+        );
+    }
+
+    #[test]
+    fn only_the_change_that_was_asked_for_is_proved() {
+        const VALUE: Option<&str> = Some("an edited value is not the string that was asked for");
+        const OTHER: Option<&str> = Some("a value changed that was not edited");
+        const SHAPE: Option<&str> = Some("a node's place, tag or anchor changed");
+        const COUNT: Option<&str> = Some("the file has another number of nodes");
+        const COMMENTS: Option<&str> = Some("the comments are not the same");
+        const DOCUMENTS: Option<&str> = Some("the documents are not the same");
+        check("v1", "v2", "v2", None);
+        check("v1", "\"1.0\"", "1.0", None);
+        check("v1", "1.0", "1.0", VALUE);
+        check("v1", "12:30", "12:30", VALUE);
+        check("v1", "12e4567", "12e4567", VALUE);
+        check("v1", "v3", "v2", VALUE);
+        check("v1", "[]", "v2", VALUE);
+        check("v1", "[v2]", "v2", COUNT);
+        check("&x v1", "!!str &x v2", "v2", SHAPE);
+        check("&x v1 # c\nb: [*x", "v2 # c\nb: [&x v", "v2", SHAPE);
+        check("v1 # c\nb", "v2 # c\nB", "v2", OTHER);
+        check(
+            "v1 # c\nb: [*x, !t w, 'q'",
+            "v2 # c\nb: [*x, !t w, \"q\"",
+            "v2",
+            OTHER,
+        );
+        check("v1 # c\nb: [*x, !t w", "v2 # c\nb: [*x, !u w", "v2", SHAPE);
+        check("v1 # c\nb: [*x", "v2 # c\nb: [w", "v2", OTHER);
+        check("v1 # c", "v2", "v2", COMMENTS);
+        check("v1 # c", "v2 # C", "v2", COMMENTS);
+        check("a: &x v1", "---\na: &x v2", "v2", DOCUMENTS);
+        check("a: &x v1", "%YAML 1.1\n---\na: &x v2", "v2", DOCUMENTS);
+    }
+}

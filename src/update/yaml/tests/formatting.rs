@@ -270,3 +270,23 @@ fn the_marked_container_alone_is_edited() {
     ];
     assert_eq!(parts, ["batch/v1beta1", "CronJob", "bar", "foo"]);
 }
+
+#[test]
+fn every_example_in_the_documentation_works() {
+    let page = include_str!("../../../../docs/markers.md");
+    let examples: Vec<&str> = page
+        .split("```yaml\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(examples.len(), 4);
+    for example in examples {
+        let reading = read(example.as_bytes());
+        assert_eq!(reading.findings, [], "{example}");
+        assert_eq!(
+            reading.setters.len(),
+            example.matches("# ").count(),
+            "{example}"
+        );
+    }
+}

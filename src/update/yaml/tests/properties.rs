@@ -180,7 +180,7 @@ fn scalars(text: &[u8]) -> BTreeMap<String, Yaml> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn a_splice_changes_the_spans_and_nothing_else(
