@@ -83,7 +83,7 @@ fn an_alias_bomb_costs_what_its_length_costs() {
     }
     check(&bomb, &bomb.replace("v1", "v2"));
     let mut many = String::from("a: v1 M\nb:\n");
-    for anchor in 0..50_000 {
+    for anchor in 0..10_000 {
         let _ = writeln!(many, "- &x{anchor} y\n- *x{anchor}");
     }
     assert_eq!(edit(&with_markers(&many)).len(), with_markers(&many).len());
