@@ -7,6 +7,7 @@
 
 mod name;
 
+mod cache;
 mod error;
 mod objects;
 mod tree;

@@ -10,7 +10,7 @@ use gix::{
     odb::Header as _,
 };
 
-use super::RemoteError;
+use super::{RemoteError, cache::PackCache};
 
 /// How large one object may be when inflated.
 pub(super) const MAX_OBJECT: usize = 64 * 1024 * 1024;
@@ -39,15 +39,17 @@ impl Objects {
             alloc_limit_bytes: Some(MAX_OBJECT),
             ..Default::default()
         };
-        let handle = gix::odb::at_opts(folder, hash, None, options).map_err(|source| {
+        let mut handle = gix::odb::at_opts(folder, hash, None, options).map_err(|source| {
             RemoteError::Store {
                 remote: remote.to_owned(),
                 attempt: "open the objects",
                 source,
             }
         })?;
+        // Places in packs are only told while packs stay where they are.
+        handle.prevent_pack_unload();
         Ok(Self {
-            handle,
+            handle: handle.with_pack_cache(|| Box::new(PackCache::new())),
             hash,
             remote: remote.to_owned(),
         })
@@ -72,6 +74,13 @@ impl Objects {
             Ok(Some(header)) => Ok(header.size()),
             Ok(None) | Err(_) => Err(self.incomplete(id)),
         }
+    }
+
+    /// Where an object stands in a pack; reading in this order meets each chain of deltas once.
+    pub(super) fn place(&self, id: &ObjectId) -> Option<(u32, u64)> {
+        let found = gix_pack::Find::location_by_oid(&self.handle, id, &mut Vec::new());
+        let location = found.ok().flatten()?;
+        Some((location.pack_id, location.pack_offset))
     }
 
     /// Reads an object of `kind` into `buffer`.

@@ -59,7 +59,7 @@ pub(super) fn read(
         Start::Folder(id) => listing.walk(id, path, cancelled)?,
         Start::File(id) => listing.single(id, path),
     }
-    let mut found = inflate(objects, &listing.files, screen, cancelled)?;
+    let mut found = inflate(objects, &mut listing.files, screen, cancelled)?;
     found.skipped.append(&mut listing.skipped);
     found
         .files
@@ -210,10 +210,14 @@ impl Listing<'_> {
 /// Inflates the files on all cores and asks the screen about their bytes.
 fn inflate(
     objects: &Objects,
-    files: &[(String, ObjectId)],
+    files: &mut [(String, ObjectId)],
     screen: Screen,
     cancelled: &AtomicBool,
 ) -> Result<Found, RemoteError> {
+    if files.len() > BATCH {
+        // In the order of their paths, 100,000 files take three times as long.
+        files.sort_by_cached_key(|(_, id)| objects.place(id));
+    }
     let batches: Vec<&[(String, ObjectId)]> = files.chunks(BATCH).collect();
     let next = AtomicUsize::new(0);
     let all = Mutex::new(Found::default());

@@ -454,6 +454,33 @@ async fn packed_references_and_objects_are_read() {
 }
 
 #[tokio::test]
+async fn many_files_are_read_whole_and_in_order() {
+    if !has_git() {
+        return;
+    }
+    let body = |number: usize| format!("number: {number} # marked\n{}", "same: line\n".repeat(50));
+    let files: Vec<(String, String)> = (0..1_000)
+        .map(|number| (format!("{}/{number:04}.yaml", number % 7), body(number)))
+        .collect();
+    let nodes: Vec<_> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), File(text)))
+        .collect();
+    let world = World::of(&nodes);
+    world.git(&["gc", "--quiet"]);
+
+    let snapshot = world.read(&world.source()).await.expect("a snapshot");
+
+    let mut expected: Vec<_> = files.iter().collect();
+    expected.sort();
+    assert_eq!(snapshot.looked_at, 1_000);
+    assert_eq!(snapshot.files.len(), 1_000);
+    for (file, (path, text)) in snapshot.files.iter().zip(expected) {
+        assert_eq!((&file.path, file.bytes.as_slice()), (path, text.as_bytes()));
+    }
+}
+
+#[tokio::test]
 async fn a_read_that_takes_too_long_is_given_up() {
     let world = World::of(&[("a.yaml", File("marked 1"))]);
     let mut source = world.source();
