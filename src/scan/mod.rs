@@ -8,6 +8,8 @@ pub mod keychain;
 pub mod limits;
 pub mod user_config;
 
+pub(crate) mod hash;
+
 mod caller;
 mod header;
 mod listing;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 
 use chrono::Utc;
 use reqwest::{Method, header::HeaderMap};
-use sha2::{Digest as _, Sha256, Sha512};
 use tokio::time::Instant;
 
 use super::{
     Access, Registry, Scan, ScanError,
     caller::Reply,
+    hash::{sha256, sha512},
     header,
     limits::Limits,
     listing::{Listing, Next},
@@ -92,11 +92,10 @@ impl OciRegistry {
             .as_ref()
             .is_some_and(|it| it.as_str().starts_with("sha512:"));
         let found = if is_sha512 {
-            format!("sha512:{}", hex(&Sha512::digest(&body)))
+            sha512(&body)
         } else {
-            format!("sha256:{}", hex(&Sha256::digest(&body)))
+            sha256(&body)
         };
-        let found: Digest = found.parse().expect("a hash in hex is a digest");
         match announced {
             Some(announced) if announced != found => Err(ScanError::DigestMismatch {
                 image: image.to_owned(),
@@ -178,13 +177,5 @@ fn announced(
         image: image.to_owned(),
         host: session.host().to_owned(),
         reason: format!("its digest is `{}`", one_line(text.as_bytes())),
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
-        text.extend([digit(byte >> 4), digit(byte & 15)]);
-        text
     })
 }

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, header::CONTENT_ENCODING};
 use tokio::time::Instant;
 use url::Url;
 
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
         loop {
             let reply = self.ask_once(ask).await?;
             match reply.status {
-                status if status.is_success() => return Ok(reply),
+                status if status.is_success() => return self.legible(reply),
                 StatusCode::UNAUTHORIZED if !renewed && self.renew(&reply).await? => {
                     renewed = true;
                 }
@@ -144,6 +144,20 @@ impl<'a> Session<'a> {
 
     pub(super) fn host(&self) -> &str {
         self.base.authority()
+    }
+
+    /// Refuses a body that is packed in a way that we did not offer to unpack.
+    fn legible(&self, reply: Reply) -> Result<Reply, ScanError> {
+        match reply.headers.get(CONTENT_ENCODING) {
+            Some(encoding) if encoding != "identity" && !reply.body.is_empty() => {
+                Err(ScanError::Malformed {
+                    image: self.caller.image.clone(),
+                    host: self.host().to_owned(),
+                    reason: format!("its encoding is `{}`", one_line(encoding.as_bytes())),
+                })
+            }
+            _ => Ok(reply),
+        }
     }
 
     fn may_be_hidden(&self) -> bool {
@@ -477,4 +491,97 @@ fn has_no_tls(error: &EgressError) -> bool {
         error,
         EgressError::NotTls { .. } | EgressError::Unreachable { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{scan::Keychain, secret::Secret};
+
+    /// Opens a session with `image`'s registry, sees what `look` sees, and sends nothing.
+    fn with_session<T>(image: &str, plain: PlainHttp, look: impl FnOnce(&Session<'_>) -> T) -> T {
+        let (egress, tokens) = (Egress::new(), Tokens::default());
+        let repository = image.parse().expect("a repository");
+        let access = Access {
+            keychain: Keychain::default(),
+            route: Route {
+                plain_http: plain,
+                ..Route::default()
+            },
+            timeout: Duration::from_secs(1),
+        };
+        let limits = Limits::default();
+        let image = image.to_owned();
+        let session = Session::new(&egress, &tokens, limits, &repository, image, &access);
+        look(&session.expect("a session"))
+    }
+
+    #[test]
+    fn plain_http_needs_a_local_address_or_permission() {
+        let check = |image: &str, plain: PlainHttp, expected: Option<&str>| {
+            let fallback = with_session(image, plain, |session| session.fallback.clone());
+            let fallback = fallback.as_ref().map(Url::as_str);
+            assert_eq!(fallback, expected, "{image}");
+        };
+        check("r.test/web", PlainHttp::Refuse, None);
+        check("r.test/web", PlainHttp::Allow, Some("http://r.test/"));
+        check("127.0.0.1.r.test/web", PlainHttp::Refuse, None);
+        check(
+            "localhost:5000/web",
+            PlainHttp::Refuse,
+            Some("http://localhost:5000/"),
+        );
+        check("10.0.0.1/web", PlainHttp::Refuse, Some("http://10.0.0.1/"));
+    }
+
+    #[test]
+    fn only_a_missing_listener_makes_us_speak_plainly() {
+        let check = |error: EgressError, expected: bool| {
+            assert_eq!(has_no_tls(&error), expected, "{error}");
+        };
+        let text = || String::new();
+        let (url, reason) = (text(), text());
+        check(EgressError::NotTls { url, reason }, true);
+        let (url, reason) = (text(), text());
+        check(EgressError::Unreachable { url, reason }, true);
+        let (url, reason) = (text(), text());
+        check(EgressError::Certificate { url, reason }, false);
+        let (url, reason) = (text(), text());
+        check(EgressError::Connection { url, reason }, false);
+        check(EgressError::Timeout(text()), false);
+    }
+
+    #[test]
+    fn a_token_service_is_encrypted_and_vouched_for() {
+        let password = || Proof::Bearer(Secret::new("t".to_owned()));
+        let check = |image: &str, realm: &str, known: bool, fault: Option<RealmFault>| {
+            let host: Authority = "r.test".parse().expect("an authority");
+            let credential = Credential::new(password(), host);
+            let credential = known.then_some(&credential);
+            let realm = Url::parse(realm).expect("a url");
+            let found = with_session(image, PlainHttp::Refuse, |session| {
+                session.check_realm(&realm, credential)
+            });
+            let found = match found {
+                Ok(_) => None,
+                Err(ScanError::RealmNotAllowed { reason, .. }) => Some(reason),
+                Err(error) => panic!("{error}"),
+            };
+            assert_eq!(found, fault, "{realm}");
+        };
+        let foreign = Some(RealmFault::Foreign);
+        let local = Some(RealmFault::Local);
+        check("r.test/web", "https://r.test/token", true, None);
+        check("r.test/web", "https://auth.test/token", true, foreign);
+        check("r.test/web", "https://r.test.evil.test/", true, foreign);
+        check("r.test/web", "https://r.test:444/token", true, foreign);
+        check("r.test/web", "https://auth.test/token", false, None);
+        let unencrypted = Some(RealmFault::Unencrypted);
+        check("r.test/web", "http://r.test/token", true, unencrypted);
+        check("r.test/web", "http://r.test/token", false, unencrypted);
+        check("r.test/web", "https://169.254.169.254/", false, local);
+        check("r.test/web", "https://0x7f000001/", false, local);
+        check("r.test/web", "https://[::ffff:10.0.0.1]/", false, local);
+        check("10.0.0.1/web", "https://10.0.0.2/token", false, None);
+    }
 }
