@@ -1,3 +1,5 @@
-//! Command line, run modes and adapters, against servers inside this process.
+//! The simulated rim: adapters against servers inside this process, in one binary.
 
 mod git;
+mod registry;
+mod support;

@@ -1,0 +1,3 @@
+//! What the modules of this binary share.
+
+pub(crate) mod conformance;
