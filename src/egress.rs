@@ -153,7 +153,7 @@ pub enum EgressError {
         /// What came instead.
         reason: String,
     },
-    /// No connection could be made; nothing was sent.
+    /// Nobody listens there; nothing was sent.
     #[error("cannot connect to `{url}`: {reason}")]
     Unreachable {
         /// The address, without user information.
@@ -161,7 +161,7 @@ pub enum EgressError {
         /// The deepest cause, in the operating system's words.
         reason: String,
     },
-    /// Sending or receiving failed on a connection that had been made.
+    /// Finding the address, connecting, sending or receiving failed.
     #[error("cannot reach `{url}`: {reason}")]
     Connection {
         /// The address, without user information.
@@ -442,38 +442,34 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 fn failed(url: &Url, error: &reqwest::Error) -> EgressError {
-    let mut deepest: &dyn Error = error;
-    let mut tls = None;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-        // An `io::Error` shows the source of what it wraps, not what it wraps: look inside.
-        let wrapped = source
+    let mut deepest: &(dyn Error + 'static) = error;
+    let (mut tls, mut system) = (None, None);
+    while let Some(cause) = cause(deepest) {
+        deepest = cause;
+        tls = cause.downcast_ref::<rustls::Error>().or(tls);
+        system = cause
             .downcast_ref::<io::Error>()
-            .and_then(|it| it.get_ref());
-        tls = tls
-            .or_else(|| source.downcast_ref::<rustls::Error>())
-            .or_else(|| wrapped.and_then(|it| it.downcast_ref::<rustls::Error>()));
+            .map(io::Error::kind)
+            .or(system);
     }
-    let hung_up = deepest
-        .downcast_ref::<io::Error>()
-        .is_some_and(|it| it.kind() == io::ErrorKind::UnexpectedEof);
     let reason = one_line(deepest.to_string().as_bytes());
+    let connecting = error.is_connect();
     let url_shown = shown(url);
-    match tls {
-        Some(rustls::Error::InvalidCertificate(_)) => EgressError::Certificate {
+    // What allows a caller to go on without TLS is named here; all that is unknown does not.
+    match (tls, system) {
+        (Some(rustls::Error::InvalidCertificate(_)), _) => EgressError::Certificate {
             url: url_shown,
             reason,
         },
-        Some(rustls::Error::InvalidMessage(_)) if error.is_connect() => EgressError::NotTls {
+        (Some(rustls::Error::InvalidMessage(_)), _) if connecting => EgressError::NotTls {
             url: url_shown,
             reason: "it answered in another protocol".to_owned(),
         },
-        None if error.is_connect() && hung_up && url.scheme() == "https" => EgressError::NotTls {
+        (None, Some(io::ErrorKind::UnexpectedEof)) if connecting => EgressError::NotTls {
             url: url_shown,
             reason: "it hung up during the handshake".to_owned(),
         },
-        // A handshake that failed for another reason was an answer: it is never taken for absence.
-        None if error.is_connect() => EgressError::Unreachable {
+        (None, Some(io::ErrorKind::ConnectionRefused)) if connecting => EgressError::Unreachable {
             url: url_shown,
             reason,
         },
@@ -482,5 +478,16 @@ fn failed(url: &Url, error: &reqwest::Error) -> EgressError {
             url: url_shown,
             reason,
         },
+    }
+}
+
+/// The cause of an error, also where an [`io::Error`] wraps it: that one names its cause's cause.
+fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    match error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref)
+    {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
     }
 }

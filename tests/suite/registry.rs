@@ -6,6 +6,7 @@
 )]
 
 mod evil;
+mod tls;
 
 use std::fs;
 
