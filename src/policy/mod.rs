@@ -4,11 +4,73 @@
 //! order in which a registry listed its tags: every [`Order`] is total, and tags that compare
 //! equal are settled by their bytes (the greatest wins).
 
+mod explain;
+mod select;
+mod verdict;
+
+mod filter;
+mod pattern;
+mod template;
+
+mod number;
+mod order;
+mod range;
+mod version;
+
+mod error;
+
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::image::Tag;
+pub use self::{
+    error::{Place, PolicyError},
+    explain::{Advice, Candidate, Explanation, Rejection, Rule, explain},
+    filter::{Exclusions, TagFilter},
+    order::{Direction, Order},
+    pattern::{COMPILED_LIMIT, PATTERN_LIMIT, PatternProblem},
+    range::{RANGE_LIMIT, Range, RangeProblem},
+    select::select,
+    verdict::{Hold, Selection, Stages, Verdict},
+};
+
+/// Which tag of a repository is to run. It is compiled once and evaluated often.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Which tags take no part.
+    pub exclusions: Exclusions,
+    /// Which tags are candidates, and which part of them is compared.
+    pub filter: TagFilter,
+    /// How the candidates are compared.
+    pub order: Order,
+    /// What happens when the selection is older than what is in Git.
+    pub downgrade: Downgrade,
+    /// Whether the digest is written beside the tag.
+    pub digest: DigestReflection,
+}
+
+/// What happens when the selection is older than what is in Git.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Downgrade {
+    /// It is held.
+    #[default]
+    Refuse,
+    /// It is written, as Flux does.
+    Allow,
+}
+
+/// Whether and when a tag's digest is looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum DigestReflection {
+    /// There is none.
+    #[default]
+    Never,
+    /// When the tag changes, or has none yet.
+    IfNotPresent,
+    /// Every time.
+    Always,
+}
 
 /// The name that a marker calls a policy by: `namespace:name`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,13 +93,19 @@ impl Serialize for PolicyName {
     }
 }
 
-/// The tag that a policy chose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Selection {
-    /// The tag as the registry lists it.
-    pub tag: Tag,
-    /// What the order compared: the tag itself, or what `extract` made of it.
-    pub key: String,
-    /// Other tags that compared equal and lost by their bytes alone.
-    pub ties: Vec<Tag>,
+impl Policy {
+    /// The policy of `order` alone: Flux's default exclusion, every other tag, no downgrade, no
+    /// digest.
+    pub fn new(order: Order) -> Self {
+        Self {
+            exclusions: Exclusions::default(),
+            filter: TagFilter::default(),
+            order,
+            downgrade: Downgrade::default(),
+            digest: DigestReflection::default(),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Why a policy cannot be compiled.
+
+use std::ops::Range;
+
+use super::{
+    pattern::{self, PatternProblem},
+    range::RangeProblem,
+};
+use crate::error::Class;
+
+/// Why a policy cannot be compiled; [`place`](Self::place) says where the trouble is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// A regular expression that Go, and so Flux, does not take.
+    #[error("invalid regular expression pattern '{}' in `{}`: {problem}", .place.shown(), .place.field)]
+    Pattern {
+        /// Where.
+        place: Place,
+        /// What is wrong there.
+        problem: PatternProblem,
+    },
+    /// A version range outside the grammar.
+    #[error("improper constraint '{}' in `{}`: {problem}", .place.shown(), .place.field)]
+    Range {
+        /// Where.
+        place: Place,
+        /// What is wrong there.
+        problem: RangeProblem,
+    },
+    /// A direction that is neither `asc` nor `desc`.
+    #[error("invalid order '{}' in `{}`: it must be asc or desc", .place.shown(), .place.field)]
+    Direction {
+        /// Where.
+        place: Place,
+    },
+    /// A text that is longer than it may be.
+    #[error("`{}` is {} bytes long; the limit is {limit}", .place.field, .place.text.len())]
+    TooLong {
+        /// Where; the span is what stands past the limit.
+        place: Place,
+        /// The greatest length, in bytes.
+        limit: usize,
+    },
+    /// A pattern that needs too much memory once it is compiled.
+    #[error("the pattern in `{}` needs more than {limit} bytes when compiled", .place.field)]
+    TooLarge {
+        /// Where.
+        place: Place,
+        /// The greatest size, in bytes.
+        limit: usize,
+    },
+}
+
+/// The trouble's place: a field, its text, and the bytes of the text that are at fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The field, such as `semver.range` or `exclusionList[2]`.
+    pub field: String,
+    /// The field's whole text.
+    pub text: String,
+    /// The bytes at fault, on character boundaries; empty at the end of a text that stops short.
+    pub span: Range<usize>,
+}
+
+impl Place {
+    pub(super) fn new(field: &str, text: &str, span: Range<usize>) -> Self {
+        let mut end = span.end.min(text.len());
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        let mut start = span.start.min(end);
+        while !text.is_char_boundary(start) {
+            start -= 1;
+        }
+        Self {
+            field: field.to_owned(),
+            text: text.to_owned(),
+            span: start..end,
+        }
+    }
+
+    /// The bytes at fault.
+    pub fn fault(&self) -> &str {
+        self.text.get(self.span.clone()).unwrap_or_default()
+    }
+
+    /// The field's text for a message: one line, and not too long.
+    fn shown(&self) -> String {
+        const LONGEST: usize = 120;
+        let mut shown = self.text.escape_debug().collect::<String>();
+        if let Some((cut, _)) = shown.char_indices().nth(LONGEST) {
+            shown.truncate(cut);
+            shown.push('…');
+        }
+        shown
+    }
+}
+
+impl PolicyError {
+    /// The kind of trouble: a document has to change.
+    pub fn class(&self) -> Class {
+        Class::Config
+    }
+
+    /// The field, its text and the bytes at fault.
+    pub fn place(&self) -> &Place {
+        match self {
+            Self::Pattern { place, .. }
+            | Self::Range { place, .. }
+            | Self::Direction { place }
+            | Self::TooLong { place, .. }
+            | Self::TooLarge { place, .. } => place,
+        }
+    }
+
+    /// The same error in the field `field`, for a caller that knows the document better.
+    ///
+    /// ```
+    /// use tagwright::policy::Direction;
+    ///
+    /// let error = "up".parse::<Direction>().unwrap_err().in_field("policy.numerical.order");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "invalid order 'up' in `policy.numerical.order`: it must be asc or desc",
+    /// );
+    /// ```
+    #[must_use]
+    pub fn in_field(mut self, field: &str) -> Self {
+        match &mut self {
+            Self::Pattern { place, .. }
+            | Self::Range { place, .. }
+            | Self::Direction { place }
+            | Self::TooLong { place, .. }
+            | Self::TooLarge { place, .. } => field.clone_into(&mut place.field),
+        }
+        self
+    }
+
+    /// Advice for the reader, with the nearest valid form where one is obvious.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Pattern { place, problem } => pattern::hint(problem, place.fault()),
+            Self::Range { place, problem } => problem.hint(place.fault()),
+            Self::Direction { .. } => {
+                Some("asc selects the greatest tag, desc the smallest".to_owned())
+            }
+            Self::TooLong { .. } => None,
+            Self::TooLarge { .. } => Some("repeat less, or narrow the classes".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The whole story behind a verdict, for people and for `--output json`.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::{
+    Policy,
+    order::Key,
+    range::Objection,
+    select::{Fit, Refusal, survey},
+    verdict::{Stages, Verdict},
+};
+use crate::{image::Tag, scan::Scan};
+
+/// How many candidates an explanation shows.
+const SHOWN_CANDIDATES: usize = 10;
+
+/// Everything that a policy has to say of a scan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// What the policy says.
+    pub verdict: Verdict,
+    /// How many tags came how far.
+    pub stages: Stages,
+    /// The ten candidates that stand highest, the best first.
+    pub candidates: Vec<Candidate>,
+    /// Every tag that is no candidate, in the order of the listing, with the first rule it failed.
+    pub rejections: Vec<Rejection>,
+    /// What a person may want to change in the policy.
+    pub advice: Vec<Advice>,
+}
+
+/// A tag that may be selected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// The tag as the registry lists it.
+    pub tag: Tag,
+    /// What the order compares: the tag itself, or what `extract` made of it.
+    pub key: String,
+}
+
+/// A tag that is no candidate. Serialised with the rule's kind as `rule` and its words as `reason`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The tag as the registry lists it.
+    pub tag: Tag,
+    /// The first rule that it failed.
+    pub rule: Rule,
+}
+
+/// A rule that a tag failed; [`fmt::Display`] says it in words that continue the tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// An exclusion matches.
+    Excluded {
+        /// The exclusion's pattern.
+        pattern: String,
+    },
+    /// The filter does not match.
+    Unmatched {
+        /// The filter's pattern.
+        pattern: String,
+    },
+    /// The order cannot read the tag, or what `extract` made of it.
+    Unreadable {
+        /// What the order was given, where that is not the tag itself.
+        value: Option<String>,
+        /// Why it cannot be read.
+        reason: String,
+    },
+    /// The version is not in the range.
+    OutOfRange {
+        /// The range.
+        range: String,
+        /// What each alternative of the range holds against it.
+        objections: Vec<String>,
+    },
+}
+
+/// Something about a policy that is allowed and probably not meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Advice {
+    /// `extract` names a group that the pattern does not have, so that it is always empty.
+    UnknownGroup {
+        /// The name or number behind the dollar.
+        name: String,
+    },
+    /// Several tags compare equal, and only their bytes decide between them.
+    Ties {
+        /// How many tags lost by their bytes.
+        count: usize,
+    },
+}
+
+/// Explains what `policy` says of `scan`; the verdict is the one that [`select`](super::select) gives.
+pub fn explain(policy: &Policy, scan: &Scan) -> Explanation {
+    let mut best = Best::default();
+    let mut rejections = Vec::new();
+    let (verdict, stages) = survey(policy, scan, |tag, judgement| match judgement {
+        Ok(fit) => best.offer(policy, tag, fit),
+        Err(refusal) => rejections.push(Rejection {
+            tag: tag.clone(),
+            rule: Rule::new(policy, tag, refusal),
+        }),
+    });
+    Explanation {
+        advice: advice(policy, &verdict),
+        verdict,
+        stages,
+        candidates: best.candidates(),
+        rejections,
+    }
+}
+
+/// The candidates that stand highest so far, the best first.
+#[derive(Default)]
+struct Best(Vec<(Key<'static>, Candidate)>);
+
+impl Best {
+    fn offer(&mut self, policy: &Policy, tag: &Tag, fit: &Fit<'_>) {
+        let place = self.0.partition_point(|(key, candidate)| {
+            let by_key = policy.order.compare(key, &fit.key);
+            by_key.then_with(|| candidate.tag.cmp(tag)).is_gt()
+        });
+        let is_same = |(_, candidate): &(Key<'_>, Candidate)| &candidate.tag == tag;
+        if place >= SHOWN_CANDIDATES || self.0.get(place).is_some_and(is_same) {
+            return;
+        }
+        let candidate = Candidate {
+            tag: tag.clone(),
+            key: fit.value.to_owned(),
+        };
+        self.0
+            .insert(place, (fit.key.clone().into_owned(), candidate));
+        self.0.truncate(SHOWN_CANDIDATES);
+    }
+
+    fn candidates(self) -> Vec<Candidate> {
+        self.0.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+}
+
+impl Rule {
+    fn new(policy: &Policy, tag: &Tag, refusal: &Refusal<'_>) -> Self {
+        match refusal {
+            Refusal::Excluded(pattern) => Self::Excluded {
+                pattern: (*pattern).to_owned(),
+            },
+            Refusal::Unmatched => Self::Unmatched {
+                pattern: policy.filter.pattern().to_owned(),
+            },
+            Refusal::Unreadable(value, why) => Self::Unreadable {
+                value: (*value != tag.as_str()).then(|| (*value).to_owned()),
+                reason: why.to_string(),
+            },
+            Refusal::Outside(range, version) => {
+                let objections = range.objections(version);
+                Self::OutOfRange {
+                    range: range.to_string(),
+                    objections: objections.iter().map(Objection::to_string).collect(),
+                }
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Excluded { .. } => "excluded",
+            Self::Unmatched { .. } => "unmatched",
+            Self::Unreadable { .. } => "unreadable",
+            Self::OutOfRange { .. } => "outOfRange",
+        }
+    }
+}
+
+fn advice(policy: &Policy, verdict: &Verdict) -> Vec<Advice> {
+    let unknown = policy.filter.unknown_groups().iter();
+    let mut advice = unknown
+        .map(|name| Advice::UnknownGroup { name: name.clone() })
+        .collect::<Vec<_>>();
+    let ties = verdict
+        .selected()
+        .map_or(0, |selection| selection.ties.len());
+    if ties > 0 {
+        advice.push(Advice::Ties { count: ties });
+    }
+    advice
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Excluded { pattern } => write!(formatter, "excluded by `{pattern}`"),
+            Self::Unmatched { pattern } => write!(formatter, "does not match `{pattern}`"),
+            Self::Unreadable {
+                value: None,
+                reason,
+            } => formatter.write_str(reason),
+            Self::Unreadable {
+                value: Some(value),
+                reason,
+            } => {
+                write!(formatter, "gives `{value}`, which {reason}")
+            }
+            Self::OutOfRange { range, objections } => {
+                write!(formatter, "is outside `{range}`: {}", objections.join("; "))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownGroup { name } => write!(
+                formatter,
+                "extract names the group `{name}`, which the pattern does not have: it is empty"
+            ),
+            Self::Ties { count } => write!(
+                formatter,
+                "{count} more compare equal to the selection; only the bytes of the tags decide"
+            ),
+        }
+    }
+}
+
+impl Serialize for Rejection {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Rejection", 3)?;
+        fields.serialize_field("tag", &self.tag)?;
+        fields.serialize_field("rule", self.rule.kind())?;
+        fields.serialize_field("reason", &self.rule.to_string())?;
+        fields.end()
+    }
+}

@@ -1,0 +1,162 @@
+//! How candidates are compared: the [`Order`] of a policy.
+//!
+//! Every order is total up to equal keys; those are settled by the bytes of the tags.
+
+use std::{borrow::Cow, cmp::Ordering, fmt, str::FromStr};
+
+use super::{
+    error::{Place, PolicyError},
+    number::{Number, NumberFault},
+    range::Range,
+    version::{Version, VersionFault},
+};
+
+/// How candidates are compared.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Semantic versions, as far as they lie in a range; the greatest is selected.
+    Semver(Range),
+    /// Texts, byte by byte.
+    Alphabetical(Direction),
+    /// Numbers, exactly.
+    Numerical(Direction),
+}
+
+/// Which end of an order is selected.
+///
+/// ```
+/// use tagwright::policy::Direction;
+///
+/// assert_eq!("asc".parse(), Ok(Direction::Ascending));
+/// assert_eq!("DESC".parse(), Ok(Direction::Descending));
+/// assert!("up".parse::<Direction>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// The last in ascending order: the greatest.
+    #[default]
+    Ascending,
+    /// The last in descending order: the smallest.
+    Descending,
+}
+
+/// What an order compares.
+#[derive(Clone, Debug)]
+pub(super) enum Key<'t> {
+    Text(Cow<'t, str>),
+    Version(Version<'t>),
+    Number(Number<'t>),
+}
+
+/// Why an order cannot read a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Version(VersionFault),
+    Number(NumberFault),
+}
+
+impl Order {
+    /// Semantic versions in `range`, read as Masterminds/semver v3 reads it.
+    pub fn semver(range: &str) -> Result<Self, PolicyError> {
+        Range::new(range).map(Self::Semver)
+    }
+
+    /// Texts, byte by byte.
+    pub fn alphabetical(direction: Direction) -> Self {
+        Self::Alphabetical(direction)
+    }
+
+    /// Numbers, exactly; what is no number is rejected.
+    pub fn numerical(direction: Direction) -> Self {
+        Self::Numerical(direction)
+    }
+
+    /// What this order compares of `text`.
+    pub(super) fn read<'t>(&self, text: &'t str) -> Result<Key<'t>, Unreadable> {
+        match self {
+            Self::Semver(_) => Version::read(text)
+                .map(Key::Version)
+                .map_err(Unreadable::Version),
+            Self::Alphabetical(_) => Ok(Key::Text(Cow::Borrowed(text))),
+            Self::Numerical(_) => Number::read(text)
+                .map(Key::Number)
+                .map_err(Unreadable::Number),
+        }
+    }
+
+    /// The range that a key must lie in, and the version that lies in it or not.
+    pub(super) fn limits<'o, 'k, 't>(
+        &'o self,
+        key: &'k Key<'t>,
+    ) -> Option<(&'o Range, &'k Version<'t>)> {
+        match (self, key) {
+            (Self::Semver(range), Key::Version(version)) => Some((range, version)),
+            _ => None,
+        }
+    }
+
+    /// Compares two keys of this order; the greater is preferred.
+    pub(super) fn compare(&self, left: &Key<'_>, right: &Key<'_>) -> Ordering {
+        let ascending = match (left, right) {
+            (Key::Version(left), Key::Version(right)) => left.cmp(right),
+            (Key::Number(left), Key::Number(right)) => left.cmp(right),
+            (Key::Text(left), Key::Text(right)) => left.cmp(right),
+            // One order reads one kind of key.
+            (Key::Text(_) | Key::Version(_) | Key::Number(_), _) => Ordering::Equal,
+        };
+        match self.direction() {
+            Direction::Ascending => ascending,
+            Direction::Descending => ascending.reverse(),
+        }
+    }
+
+    fn direction(&self) -> Direction {
+        match self {
+            Self::Semver(_) => Direction::Ascending,
+            Self::Alphabetical(direction) | Self::Numerical(direction) => *direction,
+        }
+    }
+}
+
+impl FromStr for Direction {
+    type Err = PolicyError;
+
+    /// Reads `asc` or `desc` in any case; an empty text is `asc`.
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        if text.is_empty() || text.eq_ignore_ascii_case("asc") {
+            Ok(Self::Ascending)
+        } else if text.eq_ignore_ascii_case("desc") {
+            Ok(Self::Descending)
+        } else {
+            Err(PolicyError::Direction {
+                place: Place::new("order", text, 0..text.len()),
+            })
+        }
+    }
+}
+
+impl Key<'_> {
+    /// The same key, free of the text that it was read from.
+    pub(super) fn into_owned(self) -> Key<'static> {
+        match self {
+            Self::Text(text) => Key::Text(Cow::Owned(text.into_owned())),
+            Self::Version(version) => Key::Version(version.into_owned()),
+            Self::Number(number) => Key::Number(number.into_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(fault) => write!(formatter, "is not a semantic version: {fault}"),
+            Self::Number(NumberFault::Shape) => formatter.write_str("is not a number"),
+            Self::Number(NumberFault::Nan) => {
+                formatter.write_str("is not a number: `nan` has no place in an order")
+            }
+            Self::Number(NumberFault::TooBig) => {
+                formatter.write_str("is not a number: it is out of range")
+            }
+        }
+    }
+}
