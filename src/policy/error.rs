@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    calver::CalverProblem,
     pattern::{self, PatternProblem},
     range::RangeProblem,
 };
@@ -26,6 +27,14 @@ pub enum PolicyError {
         place: Place,
         /// What is wrong there.
         problem: RangeProblem,
+    },
+    /// A calendar format outside the grammar.
+    #[error("invalid calendar format '{}' in `{}`: {problem}", .place.shown(), .place.field)]
+    Calver {
+        /// Where.
+        place: Place,
+        /// What is wrong there.
+        problem: CalverProblem,
     },
     /// A direction that is neither `asc` nor `desc`.
     #[error("invalid order '{}' in `{}`: it must be asc or desc", .place.shown(), .place.field)]
@@ -107,6 +116,7 @@ impl PolicyError {
         match self {
             Self::Pattern { place, .. }
             | Self::Range { place, .. }
+            | Self::Calver { place, .. }
             | Self::Direction { place }
             | Self::TooLong { place, .. }
             | Self::TooLarge { place, .. } => place,
@@ -129,6 +139,7 @@ impl PolicyError {
         match &mut self {
             Self::Pattern { place, .. }
             | Self::Range { place, .. }
+            | Self::Calver { place, .. }
             | Self::Direction { place }
             | Self::TooLong { place, .. }
             | Self::TooLarge { place, .. } => field.clone_into(&mut place.field),
@@ -141,6 +152,7 @@ impl PolicyError {
         match self {
             Self::Pattern { place, problem } => pattern::hint(problem, place.fault()),
             Self::Range { place, problem } => problem.hint(place.fault()),
+            Self::Calver { problem, .. } => Some(problem.hint()),
             Self::Direction { .. } => {
                 Some("asc selects the greatest tag, desc the smallest".to_owned())
             }

@@ -6,9 +6,9 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
     Policy,
-    order::Key,
+    order::{Key, Order},
     range::Objection,
-    select::{Fit, Refusal, survey},
+    select::{Fit, Refusal, select, survey},
     verdict::{Stages, Verdict},
 };
 use crate::{image::Tag, scan::Scan};
@@ -88,6 +88,11 @@ pub enum Advice {
         /// The name or number behind the dollar.
         name: String,
     },
+    /// The order is alphabetical, and counting the numbers in the tags would select another one.
+    NaturalDiffers {
+        /// What the natural order would select.
+        tag: Tag,
+    },
     /// Several tags compare equal, and only their bytes decide between them.
     Ties {
         /// How many tags lost by their bytes.
@@ -107,7 +112,7 @@ pub fn explain(policy: &Policy, scan: &Scan) -> Explanation {
         }),
     });
     Explanation {
-        advice: advice(policy, &verdict),
+        advice: advice(policy, scan, &verdict),
         verdict,
         stages,
         candidates: best.candidates(),
@@ -176,11 +181,12 @@ impl Rule {
     }
 }
 
-fn advice(policy: &Policy, verdict: &Verdict) -> Vec<Advice> {
+fn advice(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Vec<Advice> {
     let unknown = policy.filter.unknown_groups().iter();
     let mut advice = unknown
         .map(|name| Advice::UnknownGroup { name: name.clone() })
         .collect::<Vec<_>>();
+    advice.extend(counted_otherwise(policy, scan, verdict));
     let ties = verdict
         .selected()
         .map_or(0, |selection| selection.ties.len());
@@ -188,6 +194,24 @@ fn advice(policy: &Policy, verdict: &Verdict) -> Vec<Advice> {
         advice.push(Advice::Ties { count: ties });
     }
     advice
+}
+
+/// What to say where an alphabetical order selects a tag that stands lower once numbers count.
+fn counted_otherwise(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Option<Advice> {
+    let Order::Alphabetical(direction) = policy.order else {
+        return None;
+    };
+    let natural = Policy {
+        order: Order::Natural(direction),
+        ..policy.clone()
+    };
+    let natural = select(&natural, scan);
+    let counted = natural.selected()?;
+    let spelt = &verdict.selected()?.tag;
+    let differs = &counted.tag != spelt && !counted.ties.contains(spelt);
+    differs.then(|| Advice::NaturalDiffers {
+        tag: counted.tag.clone(),
+    })
 }
 
 impl fmt::Display for Rule {
@@ -218,6 +242,10 @@ impl fmt::Display for Advice {
             Self::UnknownGroup { name } => write!(
                 formatter,
                 "extract names the group `{name}`, which the pattern does not have: it is empty"
+            ),
+            Self::NaturalDiffers { tag } => write!(
+                formatter,
+                "alphabetical order compares letter by letter; counting numbers would select `{tag}`"
             ),
             Self::Ties { count } => write!(
                 formatter,

@@ -12,6 +12,9 @@ mod filter;
 mod pattern;
 mod template;
 
+mod calver;
+mod loose;
+mod natural;
 mod number;
 mod order;
 mod range;
@@ -24,6 +27,7 @@ use std::fmt;
 use serde::Serialize;
 
 pub use self::{
+    calver::{CalverFormat, CalverProblem},
     error::{Place, PolicyError},
     explain::{Advice, Candidate, Explanation, Rejection, Rule, explain},
     filter::{Exclusions, TagFilter},

@@ -5,7 +5,10 @@
 use std::{borrow::Cow, cmp::Ordering, fmt, str::FromStr};
 
 use super::{
+    calver::{Calver, CalverFormat},
     error::{Place, PolicyError},
+    loose::Loose,
+    natural,
     number::{Number, NumberFault},
     range::Range,
     version::{Version, VersionFault},
@@ -20,6 +23,13 @@ pub enum Order {
     Alphabetical(Direction),
     /// Numbers, exactly.
     Numerical(Direction),
+    /// Texts in which runs of digits count as numbers. Flux has no such order.
+    Natural(Direction),
+    /// Calendar versions; the latest is selected. Flux has no such order.
+    Calver(CalverFormat),
+    /// Versions of one to four parts, as far as they lie in a range; the greatest is selected. Flux
+    /// has no such order.
+    Loose(Range),
 }
 
 /// Which end of an order is selected.
@@ -46,6 +56,8 @@ pub(super) enum Key<'t> {
     Text(Cow<'t, str>),
     Version(Version<'t>),
     Number(Number<'t>),
+    Calver(Calver),
+    Loose(Loose<'t>),
 }
 
 /// Why an order cannot read a text.
@@ -53,6 +65,8 @@ pub(super) enum Key<'t> {
 pub(super) enum Unreadable {
     Version(VersionFault),
     Number(NumberFault),
+    Calver,
+    Loose,
 }
 
 impl Order {
@@ -71,16 +85,35 @@ impl Order {
         Self::Numerical(direction)
     }
 
+    /// Texts in natural order: `1.0.100` stands above `1.0.90`.
+    pub fn natural(direction: Direction) -> Self {
+        Self::Natural(direction)
+    }
+
+    /// Calendar versions in `format`, such as `YYYY.0M.MICRO`.
+    pub fn calver(format: &str) -> Result<Self, PolicyError> {
+        CalverFormat::new(format).map(Self::Calver)
+    }
+
+    /// Versions of one to four parts with optional packaging revisions, in `range`; the range applies
+    /// to the first three numbers and the pre-release.
+    pub fn loose(range: &str) -> Result<Self, PolicyError> {
+        let range = Range::new(range).map_err(|error| error.in_field("policy.loose.range"));
+        range.map(Self::Loose)
+    }
+
     /// What this order compares of `text`.
     pub(super) fn read<'t>(&self, text: &'t str) -> Result<Key<'t>, Unreadable> {
         match self {
             Self::Semver(_) => Version::read(text)
                 .map(Key::Version)
                 .map_err(Unreadable::Version),
-            Self::Alphabetical(_) => Ok(Key::Text(Cow::Borrowed(text))),
+            Self::Alphabetical(_) | Self::Natural(_) => Ok(Key::Text(Cow::Borrowed(text))),
             Self::Numerical(_) => Number::read(text)
                 .map(Key::Number)
                 .map_err(Unreadable::Number),
+            Self::Calver(format) => format.read(text).map(Key::Calver).ok_or(Unreadable::Calver),
+            Self::Loose(_) => Loose::read(text).map(Key::Loose).ok_or(Unreadable::Loose),
         }
     }
 
@@ -91,6 +124,7 @@ impl Order {
     ) -> Option<(&'o Range, &'k Version<'t>)> {
         match (self, key) {
             (Self::Semver(range), Key::Version(version)) => Some((range, version)),
+            (Self::Loose(range), Key::Loose(loose)) => Some((range, &loose.version)),
             _ => None,
         }
     }
@@ -100,9 +134,14 @@ impl Order {
         let ascending = match (left, right) {
             (Key::Version(left), Key::Version(right)) => left.cmp(right),
             (Key::Number(left), Key::Number(right)) => left.cmp(right),
-            (Key::Text(left), Key::Text(right)) => left.cmp(right),
+            (Key::Text(left), Key::Text(right)) => match self {
+                Self::Natural(_) => natural::compare(left, right),
+                _ => left.cmp(right),
+            },
+            (Key::Calver(left), Key::Calver(right)) => left.cmp(right),
+            (Key::Loose(left), Key::Loose(right)) => left.compare(right),
             // One order reads one kind of key.
-            (Key::Text(_) | Key::Version(_) | Key::Number(_), _) => Ordering::Equal,
+            _ => Ordering::Equal,
         };
         match self.direction() {
             Direction::Ascending => ascending,
@@ -112,8 +151,10 @@ impl Order {
 
     fn direction(&self) -> Direction {
         match self {
-            Self::Semver(_) => Direction::Ascending,
-            Self::Alphabetical(direction) | Self::Numerical(direction) => *direction,
+            Self::Semver(_) | Self::Calver(_) | Self::Loose(_) => Direction::Ascending,
+            Self::Alphabetical(direction)
+            | Self::Numerical(direction)
+            | Self::Natural(direction) => *direction,
         }
     }
 }
@@ -142,6 +183,8 @@ impl Key<'_> {
             Self::Text(text) => Key::Text(Cow::Owned(text.into_owned())),
             Self::Version(version) => Key::Version(version.into_owned()),
             Self::Number(number) => Key::Number(number.into_owned()),
+            Self::Calver(fields) => Key::Calver(fields),
+            Self::Loose(loose) => Key::Loose(loose.into_owned()),
         }
     }
 }
@@ -157,6 +200,8 @@ impl fmt::Display for Unreadable {
             Self::Number(NumberFault::TooBig) => {
                 formatter.write_str("is not a number: it is out of range")
             }
+            Self::Calver => formatter.write_str("is not a version in the calendar format"),
+            Self::Loose => formatter.write_str("is not a version of one to four parts"),
         }
     }
 }

@@ -24,6 +24,9 @@ fn policy(words: &str) -> Policy {
         "semver" => Order::semver(argument).unwrap(),
         "alphabetical" => Order::alphabetical(direction()),
         "numerical" => Order::numerical(direction()),
+        "natural" => Order::natural(direction()),
+        "calver" => Order::calver(argument).unwrap(),
+        "loose" => Order::loose(argument).unwrap(),
         other => panic!("{other}"),
     })
 }
@@ -224,6 +227,70 @@ fn what_bit_users_does_not_bite_here() {
     check("numerical asc", tricky, Some("inf"));
     check("semver *", tricky, None);
     check("numerical asc", &"9".repeat(128), Some(&"9".repeat(128)));
+}
+
+#[test]
+fn orders_beyond_flux_select_what_users_ask_for() {
+    let stalled = "1.0.9-prod 1.0.90-prod 1.0.100-prod";
+    check("alphabetical asc", stalled, Some("1.0.90-prod"));
+    check("natural asc", stalled, Some("1.0.100-prod"));
+    check("natural desc", stalled, Some("1.0.9-prod"));
+    check("natural asc", "rc9 rc10", Some("rc10"));
+    check(
+        "natural asc",
+        "20220209-4 20220209-04 20220209-22",
+        Some("20220209-22"),
+    );
+    check(
+        "calver YYYY0M0D-MICRO",
+        "20220209-4 20220209-04 20220209-22 99999999-1",
+        Some("20220209-22"),
+    );
+    check(
+        "calver YYYY.0M.MICRO",
+        "2024.01.9 2024.01.10 2025.1.1 latest",
+        Some("2024.01.10"),
+    );
+    check(
+        "loose 3.12.*",
+        "3.12.0-1 3.12.1-1 3.13.0-1",
+        Some("3.12.1-1"),
+    );
+    check(
+        "loose *",
+        "1.40.1.8227 1.40.2.8395 1.40.2",
+        Some("1.40.2.8395"),
+    );
+    check("loose *", "1.0-rc9 1.0-rc10", None);
+    check("loose >=1-0", "1.0-rc9 1.0-rc10", Some("1.0-rc10"));
+    let error = Order::loose("").unwrap_err();
+    assert_eq!(error.place().field, "policy.loose.range");
+    check_rules(
+        &policy("calver YYYY.0M"),
+        &["2024.13"],
+        &["2024.13 is not a version in the calendar format"],
+    );
+    check_rules(
+        &policy("loose 1"),
+        &["latest", "2"],
+        &[
+            "latest is not a version of one to four parts",
+            "2 is outside `1`: fails `1`",
+        ],
+    );
+}
+
+#[test]
+fn alphabetical_warns_where_counting_would_choose_otherwise() {
+    let advice = |tags: &[&str]| explain(&policy("alphabetical asc"), &scan(tags)).advice;
+    let tag = "1.0.100".parse().unwrap();
+    assert_eq!(
+        advice(&["1.0.90", "1.0.100"]),
+        [Advice::NaturalDiffers { tag }]
+    );
+    assert_eq!(advice(&["1.0.90", "1.0.89"]), []);
+    let down = explain(&policy("alphabetical desc"), &scan(&["1", "01"]));
+    assert_eq!(down.advice, []);
 }
 
 #[track_caller]

@@ -239,6 +239,17 @@ fn a_pattern_has_bounds() {
 }
 
 #[test]
+fn hostile_patterns_are_refused_or_stay_linear() {
+    let tag = "a".repeat(127) + "b";
+    check("(a+)+$", &tag, None);
+    check("(.*){500}$", &tag, Some(&tag));
+    check("(a|a)*$", &tag, Some(""));
+    check("(a*)*(a*)*$", &tag, Some(""));
+    assert!(compile("(a{1000}){1000}").is_err());
+    assert!(compile(&"a".repeat(64 * 1024)).is_err());
+}
+
+#[test]
 fn nesting_has_a_bound_that_spares_the_stack() {
     let nested = |open: &str, close: &str, times| {
         compile(&format!("{}a{}", open.repeat(times), close.repeat(times)))

@@ -22,6 +22,10 @@ fn any_policy() -> impl Strategy<Value = Policy> {
         "alphabetical desc",
         "numerical asc",
         "numerical desc",
+        "natural asc",
+        "natural desc",
+        "calver MAJOR.MINOR",
+        "loose >=0-0",
     ]);
     let filters = prop::sample::select(vec![
         ("", ""),
