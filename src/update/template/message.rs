@@ -1,0 +1,223 @@
+//! What a commit-message template can read: Flux's data model.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::Arc,
+};
+
+use super::{
+    Template, TemplateError,
+    value::{Field, List, Map, Struct, Value},
+};
+use crate::update::ObjectId;
+
+/// What one commit changes, for its message.
+#[derive(Clone, Copy, Debug)]
+pub struct MessageData<'a> {
+    /// The namespace and name of the automation.
+    pub automation: (&'a str, &'a str),
+    /// The changes, in the order of files and of documents and lines within them.
+    pub changes: &'a [FileObjectChange],
+    /// The template values of the configuration.
+    pub values: &'a BTreeMap<String, String>,
+}
+
+/// One changed value, with the file and the object it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileObjectChange {
+    /// The file, from the update path.
+    pub file: String,
+    /// The object.
+    pub object: ObjectId,
+    /// The value before.
+    pub old: String,
+    /// The value after.
+    pub new: String,
+    /// The marker's text, such as `apps:web:tag`.
+    pub setter: String,
+}
+
+/// Builds the data of a message: `.AutomationObject`, `.Changed` and `.Values`.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use tagwright::update::template::{MessageData, Template, message_value};
+///
+/// let data = message_value(&MessageData {
+///     automation: ("flux-system", "apps"),
+///     changes: &[],
+///     values: &BTreeMap::new(),
+/// });
+/// let template = Template::parse("update by {{ .AutomationObject }}").unwrap();
+/// assert_eq!(template.render(&data).unwrap(), "update by flux-system/apps");
+/// ```
+pub fn message_value(data: &MessageData<'_>) -> Value {
+    let values = data.values.iter();
+    let values = values.map(|(key, value)| (Arc::from(key.as_str()), Value::from(value.as_str())));
+    build(
+        data,
+        Map::of_texts("map[string]string", Value::from(""), values),
+    )
+}
+
+/// Tries a template at configuration load: reads it, and renders it on sample data.
+///
+/// The values of the configuration are not known here, so only faults that no data can mend are
+/// reported: of grammar, unknown functions and fields, removed fields, and limits.
+pub fn check(source: &str) -> Result<(), TemplateError> {
+    let template = Template::parse(source)?;
+    let sample = sample();
+    let data = build(
+        &MessageData {
+            automation: ("flux-system", "sample"),
+            changes: &sample,
+            values: &BTreeMap::new(),
+        },
+        Map::of_texts("map[string]string", Value::from(""), []),
+    );
+    match template.render(&data) {
+        Err(error) if error.is_certain() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Two changes in two objects of two files: enough for every loop to turn.
+fn sample() -> [FileObjectChange; 2] {
+    ["web", "worker"].map(|name| FileObjectChange {
+        file: format!("apps/{name}.yaml"),
+        object: ObjectId {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            namespace: "apps".to_owned(),
+            name: name.to_owned(),
+        },
+        old: format!("registry.test/{name}:1.0.0"),
+        new: format!("registry.test/{name}:1.1.0"),
+        setter: format!("apps:{name}"),
+    })
+}
+
+fn build(data: &MessageData<'_>, values: Map) -> Value {
+    let (namespace, name) = data.automation;
+    let full_name = format!("{namespace}/{name}");
+    let automation = Struct {
+        type_name: "types.NamespacedName",
+        fields: vec![text("Namespace", namespace), text("Name", name)],
+        methods: vec![("String", Value::from(full_name.as_str()))],
+        text: Some(full_name.into()),
+    };
+    structure(Struct {
+        type_name: "source.TemplateData",
+        fields: vec![
+            Field::new("AutomationObject", structure(automation)),
+            Field::new("Changed", changed(data.changes)),
+            Field::new("Values", Value::Map(values)),
+        ],
+        ..Struct::default()
+    })
+}
+
+fn changed(changes: &[FileObjectChange]) -> Value {
+    let mut files: BTreeMap<&str, Vec<&FileObjectChange>> = BTreeMap::new();
+    for change in changes {
+        files.entry(&change.file).or_default().push(change);
+    }
+    let in_order = files.values().flatten().copied().collect::<Vec<_>>();
+    let files = files
+        .iter()
+        .map(|(file, changes)| (Arc::from(*file), by_object(changes)));
+    let files = Map::of_texts("map[string]update.ObjectChanges", by_object(&[]), files);
+    structure(Struct {
+        type_name: "update.Result",
+        fields: vec![Field::new("FileChanges", Value::Map(files))],
+        // Methods in Flux: they can be read, but `{{ .Changed }}` does not print them.
+        methods: vec![
+            ("Objects", by_object(&in_order)),
+            ("Changes", distinct(&in_order)),
+        ],
+        text: None,
+    })
+}
+
+/// Groups changes by their object; the groups are ordered as Go orders the keys of a map.
+fn by_object(changes: &[&FileObjectChange]) -> Value {
+    let mut objects: BTreeMap<&ObjectId, Vec<Value>> = BTreeMap::new();
+    for change in changes {
+        objects.entry(&change.object).or_default().push(one(change));
+    }
+    let objects = objects
+        .into_iter()
+        .map(|(id, changes)| (Rc::new(object(id)), list(changes)));
+    Value::Map(Map::of_structs(
+        "update.ObjectChanges",
+        list(Vec::new()),
+        objects,
+    ))
+}
+
+/// Each change once, where it first appears; Flux gives them in a random order.
+fn distinct(changes: &[&FileObjectChange]) -> Value {
+    let mut seen = BTreeSet::new();
+    let first = changes
+        .iter()
+        .filter(|change| seen.insert((&change.old, &change.new, &change.setter)));
+    list(first.map(|change| one(change)).collect())
+}
+
+fn list(changes: Vec<Value>) -> Value {
+    Value::List(List::new("[]update.Change", changes))
+}
+
+fn one(change: &FileObjectChange) -> Value {
+    structure(Struct {
+        type_name: "update.Change",
+        fields: vec![
+            text("OldValue", &change.old),
+            text("NewValue", &change.new),
+            text("Setter", &change.setter),
+        ],
+        ..Struct::default()
+    })
+}
+
+/// An object, nested as Flux's types are: `%v` shows the nesting.
+fn object(object: &ObjectId) -> Struct {
+    let kind = Struct {
+        type_name: "yaml.TypeMeta",
+        fields: vec![
+            text("APIVersion", &object.api_version).tagged("apiVersion"),
+            text("Kind", &object.kind).tagged("kind"),
+        ],
+        ..Struct::default()
+    };
+    let name = Struct {
+        type_name: "yaml.NameMeta",
+        fields: vec![
+            text("Name", &object.name).tagged("name"),
+            text("Namespace", &object.namespace).tagged("namespace"),
+        ],
+        ..Struct::default()
+    };
+    let identifier = Struct {
+        type_name: "yaml.ResourceIdentifier",
+        fields: vec![
+            Field::embedded("TypeMeta", kind),
+            Field::embedded("NameMeta", name),
+        ],
+        ..Struct::default()
+    };
+    Struct {
+        type_name: "update.ObjectIdentifier",
+        fields: vec![Field::embedded("ResourceIdentifier", identifier)],
+        ..Struct::default()
+    }
+}
+
+fn structure(value: Struct) -> Value {
+    Value::Struct(Rc::new(value))
+}
+
+fn text(name: &'static str, value: &str) -> Field {
+    Field::new(name, Value::from(value))
+}
