@@ -76,7 +76,7 @@ pub enum Proxy {
 }
 
 /// Whether `http:` may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PlainHttp {
     /// Only `https:`.
     #[default]

@@ -34,7 +34,7 @@ pub use self::{
     order::{Direction, Order},
     pattern::{COMPILED_LIMIT, PATTERN_LIMIT, PatternProblem},
     range::{RANGE_LIMIT, Range, RangeProblem},
-    select::select,
+    select::{select, select_counted},
     verdict::{Hold, Selection, Stages, Verdict},
 };
 

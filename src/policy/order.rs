@@ -159,6 +159,29 @@ impl Order {
     }
 }
 
+impl fmt::Display for Order {
+    /// The words of a marker: `semver=1.x`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Semver(range) => write!(formatter, "semver={range}"),
+            Self::Loose(range) => write!(formatter, "loose={range}"),
+            Self::Calver(format) => write!(formatter, "calver={}", format.as_str()),
+            Self::Alphabetical(direction) => write!(formatter, "alphabetical={direction}"),
+            Self::Numerical(direction) => write!(formatter, "numerical={direction}"),
+            Self::Natural(direction) => write!(formatter, "natural={direction}"),
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Ascending => "asc",
+            Self::Descending => "desc",
+        })
+    }
+}
+
 impl FromStr for Direction {
     type Err = PolicyError;
 

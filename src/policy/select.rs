@@ -26,7 +26,12 @@ use crate::{image::Tag, scan::Scan};
 /// # Ok::<(), tagwright::policy::PolicyError>(())
 /// ```
 pub fn select(policy: &Policy, scan: &Scan) -> Verdict {
-    survey(policy, scan, |_, _| {}).0
+    select_counted(policy, scan).0
+}
+
+/// As [`select`], and says how many tags came how far.
+pub fn select_counted(policy: &Policy, scan: &Scan) -> (Verdict, Stages) {
+    survey(policy, scan, |_, _| {})
 }
 
 /// A tag that is a candidate.

@@ -7,9 +7,10 @@
 
 mod inline;
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
 use memchr::memmem::Finder;
+use serde::Serialize;
 
 pub use self::inline::{InlineMarker, InlineRule};
 use crate::{image::Repository, policy::PolicyName};
@@ -45,8 +46,18 @@ pub enum PolicyKey {
     },
 }
 
+impl fmt::Display for PolicyKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => name.fmt(formatter),
+            Self::Inline { rule, .. } => formatter.write_str(rule),
+        }
+    }
+}
+
 /// Which part of the chosen image a value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Field {
     /// The whole reference, with its digest where the policy reflects digests (`ns:name`).
     Image,

@@ -5,10 +5,16 @@
 //! one file, [`splice`](yaml::splice) replaces their bytes and proves it. The effect half is
 //! [`git`].
 
-pub mod git;
 pub mod marker;
-pub mod template;
 pub mod yaml;
+
+pub mod plan;
+
+pub mod message;
+pub mod template;
+
+pub mod git;
+pub mod local;
 
 use std::{fmt, ops::Range};
 

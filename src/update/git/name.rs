@@ -192,6 +192,17 @@ impl UpdatePath {
         }
     }
 
+    /// `path` as it is called from here; itself where it does not lie below this folder.
+    pub fn relative<'a>(&self, path: &'a str) -> &'a str {
+        let rest = path
+            .strip_prefix(self.0.as_str())
+            .filter(|_| self.covers(path));
+        match rest.map(|rest| rest.trim_start_matches('/')) {
+            Some("") | None => path,
+            Some(rest) => rest,
+        }
+    }
+
     /// The names on the way down from the root.
     pub(super) fn parts(&self) -> impl Iterator<Item = &str> {
         self.0.split('/').filter(|part| !part.is_empty())

@@ -8,7 +8,14 @@ use crate::image::{Digest, ImageReference, Repository, Tag};
 /// The word that opens the marker.
 const OPENING: &str = "tagwright:";
 /// The keys that order tags; a rule has exactly one of them.
-const ORDERS: [&str; 4] = ["alphabetical", "natural", "numerical", "semver"];
+const ORDERS: [&str; 6] = [
+    "alphabetical",
+    "calver",
+    "loose",
+    "natural",
+    "numerical",
+    "semver",
+];
 /// The keys that a rule may have besides.
 const REST: [&str; 4] = ["allowDowngrade", "digest", "extract", "filter"];
 /// The keys that say what the value is; they are no part of the rule.
@@ -72,12 +79,15 @@ impl InlineRule {
         if let Some((second, _)) = orders.next() {
             return Err(format!("it has two orders, `{}` and `{second}`", order.0));
         }
-        if order.0 == "semver" {
-            if order.1.trim().is_empty() {
-                return Err("`semver=` needs a range such as `1.x`".into());
+        match (order.0.as_str(), order.1.trim()) {
+            (key @ ("semver" | "loose"), "") => {
+                return Err(format!("`{key}=` needs a range such as `1.x`"));
             }
-        } else {
-            one_of(&order.0, &order.1, &["asc", "desc"])?;
+            ("calver", "") => return Err("`calver=` needs a format such as `YYYY.0M.0D`".into()),
+            ("semver" | "loose" | "calver", _) => {}
+            (key, direction) => {
+                one_of(key, direction, &["asc", "desc"])?;
+            }
         }
         let digest = words.remove("digest");
         if let Some(digest) = &digest {

@@ -1,0 +1,262 @@
+//! From secrets to what opens a door: registry [`Access`] and Git [`Source`].
+//!
+//! The formats are Flux's (`kubernetes.io/dockerconfigjson`, `username` and `password`,
+//! `bearerToken`, `ca.crt`, `tls.crt`, `tls.key`, `address`). A missing or unfit value is an error
+//! that names the Secret and the key, never the value.
+
+use std::future::Future;
+
+use url::Url;
+
+use crate::{
+    config::{Connection, ObjectKey, RemoteSettings},
+    egress::{PlainHttp, Route, RouteError},
+    error::Class,
+    image::Repository,
+    scan::{Access, Keychain, keychain::KeychainError},
+    secret::{Authority, Credential, Proof, Secret, SecretRecord},
+    update::git::Source,
+};
+
+/// The keys of a Git secret that are about TLS, old names included.
+const CERTIFICATE_KEYS: [&str; 6] = [
+    "ca.crt", "tls.crt", "tls.key", "caFile", "certFile", "keyFile",
+];
+
+/// Opens secrets by name.
+pub trait Vault: Sync {
+    /// Reads one secret.
+    fn open(
+        &self,
+        key: &ObjectKey,
+    ) -> impl Future<Output = Result<SecretRecord, VaultError>> + Send;
+
+    /// The credentials for an image that names none: those of the user who runs tagwright, or none.
+    ///
+    /// # Errors
+    ///
+    /// When there should be some, and they cannot be read.
+    fn ambient_keychain(&self, image: &Repository) -> Result<Keychain, VaultError>;
+
+    /// The credential for a Git remote that names none.
+    fn ambient_git_credential(&self, url: &Url) -> Option<Credential>;
+}
+
+/// Why a secret stays closed.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// There is no such secret.
+    #[error("there is no Secret `{0}`")]
+    Missing(ObjectKey),
+    /// The place that a value is kept in cannot be read.
+    #[error("cannot read key `{value}` of Secret `{key}` from {place}")]
+    Unreadable {
+        /// The secret.
+        key: ObjectKey,
+        /// The key within it.
+        value: String,
+        /// The variable or file.
+        place: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The docker configuration of the user cannot be used.
+    #[error("cannot find credentials for `{image}`")]
+    Ambient {
+        /// The image.
+        image: Repository,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Why a door stays shut.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The secret cannot be read.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The secret is not what it has to be.
+    #[error("cannot use Secret `{key}`: {reason}")]
+    Unfit {
+        /// The secret.
+        key: ObjectKey,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The certificates or the proxy in the secret are not what they have to be.
+    #[error("cannot use Secret `{key}`")]
+    Route {
+        /// The secret.
+        key: ObjectKey,
+        /// The cause.
+        source: RouteError,
+    },
+    /// The docker configuration in the secret is not what it has to be.
+    #[error("cannot use Secret `{key}`")]
+    Keychain {
+        /// The secret.
+        key: ObjectKey,
+        /// The cause.
+        source: KeychainError,
+    },
+}
+
+impl AccessError {
+    /// What kind of trouble this is.
+    pub fn class(&self) -> Class {
+        Class::Config
+    }
+}
+
+/// What opens a registry.
+///
+/// # Errors
+///
+/// When a secret is missing or unfit.
+pub async fn registry(
+    vault: &impl Vault,
+    connection: &Connection,
+    image: &Repository,
+) -> Result<Access, AccessError> {
+    let keychain = match &connection.credentials {
+        None => vault.ambient_keychain(image)?,
+        Some(key) => {
+            let record = vault.open(key).await?;
+            Keychain::from_secret(&record, &connection.token_realms).map_err(|source| {
+                AccessError::Keychain {
+                    key: key.clone(),
+                    source,
+                }
+            })?
+        }
+    };
+    let mut route = Route {
+        plain_http: connection.plain_http,
+        ..Route::default()
+    };
+    if let Some(key) = &connection.certificates {
+        route = certificates(key, &vault.open(key).await?, route)?;
+    }
+    route = proxy(vault, connection.proxy.as_ref(), route).await?;
+    Ok(Access {
+        keychain,
+        route,
+        timeout: connection.timeout,
+    })
+}
+
+/// What opens a Git remote.
+///
+/// # Errors
+///
+/// When a secret is missing or unfit.
+pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Source, AccessError> {
+    // Writing `http://` into a GitRepository is the opt-in, as in Flux.
+    let plain_http = if remote.url.scheme() == "http" {
+        PlainHttp::Allow
+    } else {
+        PlainHttp::Refuse
+    };
+    let mut route = Route {
+        plain_http,
+        ..Route::default()
+    };
+    let mut credential = None;
+    match &remote.credentials {
+        None => credential = vault.ambient_git_credential(&remote.url),
+        Some(key) => {
+            let record = vault.open(key).await?;
+            if CERTIFICATE_KEYS
+                .iter()
+                .any(|name| record.values.contains_key(*name))
+            {
+                route = certificates(key, &record, route)?;
+            }
+            if let (Some(proof), Some(authority)) =
+                (git_proof(key, &record)?, Authority::of(&remote.url))
+            {
+                credential = Some(Credential::new(proof, authority));
+            }
+        }
+    }
+    route = proxy(vault, remote.proxy.as_ref(), route).await?;
+    Ok(Source {
+        url: remote.url.clone(),
+        branch: remote.branch.clone(),
+        push_branch: remote.push_branch.clone(),
+        path: remote.path.clone(),
+        credential,
+        route,
+        timeout: remote.timeout,
+    })
+}
+
+/// `bearerToken`, else `username` and `password`, else nothing.
+fn git_proof(key: &ObjectKey, record: &SecretRecord) -> Result<Option<Proof>, AccessError> {
+    let secret = |text: &str| Secret::new(text.to_owned());
+    if let Some(token) = text(key, record, "bearerToken")? {
+        return Ok(Some(Proof::Bearer(secret(token))));
+    }
+    match (
+        text(key, record, "username")?,
+        text(key, record, "password")?,
+    ) {
+        (Some(username), password) => Ok(Some(Proof::Basic {
+            username: secret(username),
+            password: secret(password.unwrap_or_default()),
+        })),
+        (None, Some(_)) => Err(unfit(key, "`password` requires `username` to be set")),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The route with the certificates of a secret, where it has any.
+fn certificates(
+    key: &ObjectKey,
+    record: &SecretRecord,
+    route: Route,
+) -> Result<Route, AccessError> {
+    route
+        .with_certificates(record)
+        .map_err(|source| AccessError::Route {
+            key: key.clone(),
+            source,
+        })
+}
+
+async fn proxy(
+    vault: &impl Vault,
+    key: Option<&ObjectKey>,
+    route: Route,
+) -> Result<Route, AccessError> {
+    let Some(key) = key else { return Ok(route) };
+    let record = vault.open(key).await?;
+    route
+        .with_proxy(&record)
+        .map_err(|source| AccessError::Route {
+            key: key.clone(),
+            source,
+        })
+}
+
+fn text<'a>(
+    key: &ObjectKey,
+    record: &'a SecretRecord,
+    name: &str,
+) -> Result<Option<&'a str>, AccessError> {
+    if !record.values.contains_key(name) {
+        return Ok(None);
+    }
+    let text = record
+        .text(name)
+        .ok_or_else(|| unfit(key, &format!("`{name}` is not UTF-8")))?;
+    Ok(Some(text))
+}
+
+fn unfit(key: &ObjectKey, reason: &str) -> AccessError {
+    AccessError::Unfit {
+        key: key.clone(),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,189 @@
+//! `explain`: every stage of a policy, with counts and reasons.
+
+use clap::Args;
+
+use super::{
+    ConnectionArguments, Exit, Global, Trouble, docker_config, load, output::Output,
+    progress::Watched, registry,
+};
+use crate::{
+    access,
+    config::Config,
+    image::{ImageReference, Tag},
+    once::DocumentVault,
+    pipeline::{self, Question, Scope},
+    policy::PolicyName,
+    report::explain::{ExplainReport, PolicyReport},
+    scan::{Access, Registry as _},
+    update::{PolicyKey, marker::InlineRule},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArguments {
+    /// A policy of the configuration (namespace:name, or its name alone), or an image
+    ///
+    /// For an image of the configuration, every policy about it is explained. The tag of an image,
+    /// where one is given, stands for the value in Git.
+    #[arg(value_name = "POLICY|IMAGE")]
+    subject: String,
+    /// The policy for an image, in the words of a marker, such as 'semver=1.x'
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
+    /// Show every rejected tag
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+}
+
+pub(super) async fn execute(
+    arguments: ExplainArguments,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Exit, Trouble> {
+    let config = load(global, output)?;
+    let registry = Watched::new(registry(), output.is_text());
+    let mut policies = Vec::new();
+    for Subject {
+        name,
+        question,
+        access,
+        current,
+    } in subjects(&arguments, global, &config).await?
+    {
+        let scan = registry.scan(&question.image, &access).await;
+        let scan = scan.map_err(|error| {
+            registry.finish();
+            Trouble::new(&error, error.class(), error.hint())
+        })?;
+        policies.push(PolicyReport::new(
+            name,
+            &question.policy,
+            &scan,
+            current.as_ref(),
+        ));
+    }
+    registry.finish();
+    let report = ExplainReport::new(policies);
+    output.result(&report, || report.text(arguments.all));
+    Ok(Exit::Done)
+}
+
+/// One policy to be explained, and how to list its image.
+struct Subject {
+    name: String,
+    question: Question,
+    access: Access,
+    current: Option<Tag>,
+}
+
+async fn subjects(
+    arguments: &ExplainArguments,
+    global: &Global,
+    config: &Config,
+) -> Result<Vec<Subject>, Trouble> {
+    let image = arguments.subject.parse::<ImageReference>().ok();
+    if let (Some(rule), Some(image)) = (&arguments.rule, &image) {
+        let usage = |message: String| Trouble::usage(&format!("`--rule {rule}`: {message}"), None);
+        let rule = InlineRule::parse(rule).map_err(usage)?;
+        let policy = pipeline::inline_policy(&rule).map_err(usage)?;
+        let repository = image.repository().clone();
+        let access = arguments.connection.access(&repository)?;
+        let key = PolicyKey::Inline {
+            repository: repository.clone(),
+            rule: rule.to_string(),
+        };
+        let scope = Scope {
+            config,
+            policies: None,
+            namespace: &global.namespace,
+        };
+        let mut question =
+            pipeline::question(&scope, &key).map_err(|_| usage("it cannot be used".to_owned()))?;
+        question.policy = policy;
+        let current = image.tag().cloned();
+        return Ok(vec![Subject {
+            name: rule.to_string(),
+            question,
+            access,
+            current,
+        }]);
+    }
+    let scope = Scope {
+        config,
+        policies: None,
+        namespace: &global.namespace,
+    };
+    let names = named(&arguments.subject, image.as_ref(), global, config);
+    let mut subjects = Vec::new();
+    for name in &names {
+        let key = PolicyKey::Named(name.clone());
+        let Ok(question) = pipeline::question(&scope, &key) else {
+            return Err(Trouble::usage(
+                &format!("policy `{name}` is suspended"),
+                None,
+            ));
+        };
+        let vault = DocumentVault {
+            config,
+            docker_config: docker_config(),
+        };
+        let access = access::registry(&vault, &question.connection, &question.image).await;
+        let access = access.map_err(|error| Trouble::new(&error, error.class(), None))?;
+        let current = image.as_ref().and_then(|image| image.tag().cloned());
+        subjects.push(Subject {
+            name: name.to_string(),
+            question,
+            access,
+            current,
+        });
+    }
+    if subjects.is_empty() {
+        let known = config
+            .policies
+            .keys()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        let near = crate::nearest::nearest(&arguments.subject, known.iter().map(String::as_str));
+        let hint = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if image.is_some() => "add a policy, such as --rule semver=1.x".to_owned(),
+            None => "give the documents with --config".to_owned(),
+        };
+        let message = format!("there is no policy `{}`", arguments.subject);
+        return Err(Trouble::usage(&message, Some(&hint)));
+    }
+    Ok(subjects)
+}
+
+/// The policies that a subject means: by full name, by name alone, or all about an image.
+fn named(
+    subject: &str,
+    image: Option<&ImageReference>,
+    global: &Global,
+    config: &Config,
+) -> Vec<PolicyName> {
+    let names = config.policies.keys();
+    let full = |it: &&PolicyName| {
+        let PolicyName { namespace, name } = it;
+        subject == format!("{namespace}:{name}") || subject == format!("{namespace}/{name}")
+    };
+    let by_full_name = names.clone().filter(full).cloned().collect::<Vec<_>>();
+    if !by_full_name.is_empty() {
+        return by_full_name;
+    }
+    let by_name = names
+        .filter(|it| it.name == subject)
+        .cloned()
+        .collect::<Vec<_>>();
+    match by_name.iter().find(|it| it.namespace == global.namespace) {
+        Some(own) => return vec![own.clone()],
+        None if !by_name.is_empty() => return by_name,
+        None => {}
+    }
+    let about = config.policies.values().filter(|policy| {
+        let source = config.images.get(&policy.image);
+        source.is_some_and(|it| image.is_some_and(|image| *image.repository() == it.image))
+    });
+    about.map(|policy| policy.name.clone()).collect()
+}

@@ -1,0 +1,62 @@
+//! `lint`: every marker of a folder, and every policy that nothing uses.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    Exit, Global, Trouble, docker_config, load, output::Output, progress::Watched, registry,
+};
+use crate::{
+    once::DocumentVault,
+    pipeline::{self, Listings, Ports, Scope},
+    report::lint::LintReport,
+    update::local,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct LintArguments {
+    /// The folder, or one file
+    folder: PathBuf,
+    /// Ask no registry: check the markers alone
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) async fn execute(
+    arguments: LintArguments,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Exit, Trouble> {
+    let config = load(global, output)?;
+    let tree = local::read(&arguments.folder)
+        .map_err(|error| Trouble::new(&error, error.class(), None))?;
+    let ports = Ports {
+        registry: Watched::new(registry(), output.is_text()),
+        remote: (),
+        vault: DocumentVault {
+            config: &config,
+            docker_config: docker_config(),
+        },
+    };
+    let scope = Scope {
+        config: &config,
+        policies: None,
+        namespace: &global.namespace,
+    };
+    let changes = if arguments.offline {
+        pipeline::check_files(&scope, tree.files)
+    } else {
+        pipeline::decide_files(&scope, &ports, &Listings::default(), tree.files).await
+    };
+    ports.registry.finish();
+    let folder = arguments.folder.display().to_string();
+    let mut report = LintReport::new(&folder, &changes, config.policies.keys());
+    report.add_tree(tree.looked_at, tree.skipped);
+    output.result(&report, || report.text());
+    Ok(if report.problems > 0 {
+        Exit::Error
+    } else {
+        Exit::Done
+    })
+}

@@ -1,0 +1,80 @@
+//! Data to standard output, everything else to standard error.
+
+use std::io::Write as _;
+
+use serde::Serialize;
+
+use super::{Format, Trouble, error_text};
+use crate::report::{ErrorReport, VERSION};
+
+/// Where a command writes to.
+pub(super) struct Output {
+    format: Format,
+    data: anstream::AutoStream<std::io::Stdout>,
+    notes: anstream::AutoStream<std::io::Stderr>,
+}
+
+/// What is printed in JSON when a command ends early.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TroubleReport<'a> {
+    version: &'static str,
+    error: &'a ErrorReport,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    faults: &'a [String],
+}
+
+impl Output {
+    pub(super) fn new(format: Format) -> Self {
+        let (data, notes) = (anstream::stdout(), anstream::stderr());
+        Self {
+            format,
+            data,
+            notes,
+        }
+    }
+
+    /// Whether a person reads along.
+    pub(super) fn is_text(&self) -> bool {
+        self.format == Format::Text
+    }
+
+    /// Writes the result of a command: its words, or its facts in JSON.
+    pub(super) fn result(&mut self, facts: &impl Serialize, words: impl FnOnce() -> String) {
+        match self.format {
+            Format::Text => self.print(&words()),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(facts)
+                    .expect("reports have text keys and no failing serializers");
+                self.print(&format!("{json}\n"));
+            }
+        }
+    }
+
+    /// Writes data as it is.
+    pub(super) fn print(&mut self, text: &str) {
+        // A reader that has gone away (`| head`) is not an error.
+        let _ = self
+            .data
+            .write_all(text.as_bytes())
+            .and_then(|()| self.data.flush());
+    }
+
+    /// Writes a line to standard error.
+    pub(super) fn note(&mut self, line: &str) {
+        let _ = writeln!(self.notes, "{line}");
+    }
+
+    /// Tells why a command ended early.
+    pub(super) fn trouble(&mut self, trouble: &Trouble) {
+        let _ = self.notes.write_all(error_text(trouble).as_bytes());
+        if self.format == Format::Json {
+            let report = TroubleReport {
+                version: VERSION,
+                error: &trouble.report,
+                faults: &trouble.lines,
+            };
+            self.result(&report, String::new);
+        }
+    }
+}

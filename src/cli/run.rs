@@ -1,0 +1,286 @@
+//! `plan` and `run`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::{
+    Exit, Global, Trouble, docker_config, load, output::Output, progress::Watched, registry,
+};
+use crate::{
+    config::{Automation, Config, ObjectKey, RemoteSettings},
+    egress::Egress,
+    error::Class,
+    once::{self, DocumentVault},
+    pipeline::{self, End, Failure, Intent, Listings, Observed, Outcome, Plan, Ports, Scope},
+    report::{
+        RunReport,
+        text::{self, Detail},
+    },
+    update::{
+        git::{self, Author, Branch, GitRemote, SourceFile, UpdatePath},
+        local::{self, LocalTree},
+        message,
+        plan::ChangeSet,
+    },
+};
+
+const DEFAULT_AUTHOR: &str = "tagwright <tagwright@users.noreply.invalid>";
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// Work on a folder (or one file) of this machine, without Git
+    #[arg(long, value_name = "DIR", conflicts_with = "remote")]
+    in_place: Option<PathBuf>,
+    /// Work on a Git remote that no document describes (https://…, http://… or file://…)
+    #[arg(long, value_name = "URL")]
+    remote: Option<String>,
+    #[command(flatten)]
+    ad_hoc: AdHoc,
+    /// Exit with 3 when something changed or would change
+    #[arg(long)]
+    detailed_exitcode: bool,
+    /// Keep fetched Git objects in this folder; it may be deleted at any time
+    #[arg(long, value_name = "DIR", env = "TAGWRIGHT_CACHE")]
+    cache: Option<PathBuf>,
+}
+
+/// What an automation would say, for `--remote`.
+#[derive(Debug, Args)]
+struct AdHoc {
+    /// The branch to read
+    #[arg(long, value_name = "NAME", default_value = "main", requires = "remote")]
+    branch: String,
+    /// The branch to push to, if not the same
+    #[arg(long, value_name = "NAME", requires = "remote")]
+    push_branch: Option<String>,
+    /// The folder or file below which values are updated
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = "",
+        hide_default_value = true,
+        requires = "remote"
+    )]
+    path: String,
+    /// Who commits
+    #[arg(long, value_name = "NAME <EMAIL>", default_value = DEFAULT_AUTHOR, requires = "remote")]
+    author: String,
+}
+
+pub(super) async fn plan(
+    arguments: RunArguments,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Exit, Trouble> {
+    execute(arguments, global, output, Intent::Plan).await
+}
+
+pub(super) async fn run(
+    arguments: RunArguments,
+    global: &Global,
+    output: &mut Output,
+) -> Result<Exit, Trouble> {
+    execute(arguments, global, output, Intent::Apply).await
+}
+
+async fn execute(
+    arguments: RunArguments,
+    global: &Global,
+    output: &mut Output,
+    intent: Intent,
+) -> Result<Exit, Trouble> {
+    let mut config = load(global, output)?;
+    if let Some(url) = &arguments.remote {
+        config.automations = vec![ad_hoc(url, &arguments.ad_hoc, &config, &global.namespace)?];
+    }
+    if arguments.in_place.is_none() && config.automations.is_empty() {
+        return Err(Trouble::usage(
+            "there is nothing to work on",
+            Some(
+                "give documents with --config, a Git remote with --remote, or a folder with --in-place",
+            ),
+        ));
+    }
+    // The folder goes with the process; a cache is kept only where one was asked for.
+    let store = Store::open(arguments.cache.as_deref())?;
+    let ports = Ports {
+        registry: Watched::new(registry(), output.is_text()),
+        remote: GitRemote::new(Egress::new(), store.path().to_owned()),
+        vault: DocumentVault {
+            config: &config,
+            docker_config: docker_config(),
+        },
+    };
+    let listings = Listings::default();
+    let outcomes = match &arguments.in_place {
+        Some(folder) => vec![in_place(&config, &ports, &listings, folder, intent).await],
+        None => once::run(&config, &ports, &listings, intent).await,
+    };
+    ports.registry.finish();
+    let report = RunReport::new(&outcomes);
+    let detail = if intent == Intent::Plan {
+        Detail::Plan
+    } else {
+        Detail::Brief
+    };
+    output.result(&report, || text::run(&report, detail));
+    Ok(match () {
+        () if report.summary.failed > 0 => Exit::Error,
+        () if arguments.detailed_exitcode && report.has_changes() => Exit::Changed,
+        () => Exit::Done,
+    })
+}
+
+enum Store {
+    Kept(PathBuf),
+    Temporary(tempfile::TempDir),
+}
+
+impl Store {
+    fn open(cache: Option<&Path>) -> Result<Self, Trouble> {
+        match cache {
+            Some(path) => Ok(Self::Kept(path.to_owned())),
+            None => tempfile::Builder::new()
+                .prefix("tagwright-")
+                .tempdir()
+                .map(Self::Temporary)
+                .map_err(|error| Trouble::new(&error, Class::Config, None)),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+}
+
+/// The automation that the command line describes: all policies of the namespace take part.
+fn ad_hoc(
+    url: &str,
+    arguments: &AdHoc,
+    config: &Config,
+    namespace: &str,
+) -> Result<Automation, Trouble> {
+    let refused = |error: git::NameError| {
+        let mut trouble = Trouble::new(&error, error.class(), error.hint());
+        trouble.exit = Exit::Usage;
+        trouble
+    };
+    let branch = Branch::new(&arguments.branch).map_err(refused)?;
+    let push_branch = match &arguments.push_branch {
+        Some(name) => Branch::new(name).map_err(refused)?,
+        None => branch.clone(),
+    };
+    Ok(Automation {
+        key: ObjectKey {
+            namespace: namespace.to_owned(),
+            name: "command-line".to_owned(),
+        },
+        remote: RemoteSettings {
+            url: git::remote_url(url).map_err(refused)?,
+            branch,
+            push_branch,
+            path: UpdatePath::new(&arguments.path).map_err(refused)?,
+            credentials: None,
+            proxy: None,
+            timeout: std::time::Duration::from_mins(5),
+        },
+        author: parse_author(&arguments.author)?,
+        message: None,
+        message_values: std::collections::BTreeMap::new(),
+        policies: config
+            .policies
+            .keys()
+            .filter(|it| it.namespace == namespace)
+            .cloned()
+            .collect(),
+        suspended: false,
+    })
+}
+
+fn parse_author(text: &str) -> Result<Author, Trouble> {
+    let author = text.strip_suffix('>').and_then(|text| text.split_once('<'));
+    match author {
+        Some((name, email)) if email.contains('@') => Ok(Author {
+            name: name.trim().to_owned(),
+            email: email.trim().to_owned(),
+        }),
+        _ => Err(Trouble::usage(
+            &format!("`{text}` is no author"),
+            Some("write it like `Jane Doe <jane@example.com>`"),
+        )),
+    }
+}
+
+/// Takes a folder through the pipeline: read, decide, write.
+async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
+    config: &Config,
+    ports: &Ports<R, G, V>,
+    listings: &Listings,
+    folder: &Path,
+    intent: Intent,
+) -> Outcome {
+    let mut outcome = Outcome {
+        automation: ObjectKey {
+            namespace: "local".to_owned(),
+            name: "folder".to_owned(),
+        },
+        remote: folder.display().to_string(),
+        branch: None,
+        observed: None,
+        plan: None,
+        end: End::Unchanged,
+    };
+    let tree = match local::read(folder) {
+        Ok(tree) => tree,
+        Err(error) => {
+            outcome.end = End::Failed(Failure::Local(error));
+            return outcome;
+        }
+    };
+    outcome.observed = Some(Observed {
+        base: None,
+        files: tree.looked_at,
+        marked_files: tree.files.len(),
+        skipped: tree.skipped.clone(),
+    });
+    let scope = Scope {
+        config,
+        policies: None,
+        namespace: "default",
+    };
+    let changes = pipeline::decide_files(&scope, ports, listings, tree.files.clone()).await;
+    outcome.end = match intent {
+        _ if changes.is_empty() => pipeline::end_without_change(&changes),
+        Intent::Plan => End::Planned,
+        Intent::Apply => match write(&tree, &changes) {
+            Ok(()) => End::Written,
+            Err(failure) => End::Failed(failure),
+        },
+    };
+    outcome.plan = Some(folder_plan(&tree, changes));
+    outcome
+}
+
+fn folder_plan(tree: &LocalTree, changes: ChangeSet) -> Plan {
+    let is_replaced = |file: &&SourceFile| changes.files.iter().any(|it| it.path == file.path);
+    let before = tree.files.iter().filter(is_replaced).cloned().collect();
+    Plan {
+        steps: message::steps(&changes),
+        before,
+        commit: None,
+        changes,
+    }
+}
+
+fn write(tree: &LocalTree, changes: &ChangeSet) -> Result<(), Failure> {
+    for new in &changes.files {
+        if let Some(old) = tree.files.iter().find(|old| old.path == new.path) {
+            local::replace(&tree.root, old, &new.bytes)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,341 @@
+//! `ImageUpdateAutomation` and the `GitRepository` that it refers to.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::{Config, Document, Documents, ObjectKey};
+use crate::{
+    config::{Automation, RemoteSettings, duration},
+    crd::{
+        GitProvider, GitReference, GitRepository, GitSpec, ImageUpdateAutomation, LabelOperator,
+        LabelSelector,
+    },
+    policy::PolicyName,
+    update::{
+        git::{self, Author, Branch, UpdatePath},
+        template::{self, Template},
+    },
+};
+
+/// How long Git may take where the GitRepository says nothing.
+const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
+const README: &str = "see \"What it does not do yet\" in the README";
+
+pub(super) fn build(documents: &mut Documents, config: &mut Config) {
+    let sources = std::mem::take(&mut documents.sources);
+    for document in std::mem::take(&mut documents.automations) {
+        if let Some(automation) = automation(documents, &document, &sources) {
+            config.automations.push(automation);
+        }
+    }
+    config
+        .automations
+        .sort_by(|left, right| left.key.cmp(&right.key));
+}
+
+fn automation(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    sources: &[Document<GitRepository>],
+) -> Option<Automation> {
+    let spec = &document.value.spec;
+    let policies = selected(documents, document);
+    let reference = &spec.source_ref;
+    let source = ObjectKey {
+        namespace: reference
+            .namespace
+            .clone()
+            .unwrap_or_else(|| document.key.namespace.clone()),
+        name: reference.name.clone(),
+    };
+    documents.dangling(document, "/spec/sourceRef/name", "GitRepository", &source);
+    let Some(git) = &spec.git else {
+        let message = "missing field `spec.git`".to_owned();
+        let hint = "it says who commits: `git: {commit: {author: {email: …}}}`";
+        document.fault(&mut documents.faults, "/spec", message, Some(hint));
+        return None;
+    };
+    refuse_what_is_not_there_yet(documents, document, git);
+    let message = message(documents, document, git);
+    let path = update_path(documents, document);
+    let source = sources.iter().find(|it| it.key == source)?;
+    let remote = remote(documents, document, git, source, path);
+    Some(Automation {
+        key: document.key.clone(),
+        remote: remote?,
+        author: Author {
+            name: git.commit.author.name.clone(),
+            email: git.commit.author.email.clone(),
+        },
+        message: message.ok()?,
+        message_values: git
+            .commit
+            .message_template_values
+            .clone()
+            .unwrap_or_default(),
+        policies,
+        suspended: spec.suspend,
+    })
+}
+
+/// What would be left out silently if it were accepted: never sign less or push less than asked.
+fn refuse_what_is_not_there_yet(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+) {
+    let push = git.push.as_ref();
+    let fields = [
+        (
+            "/spec/git/commit/signingKey",
+            "signing",
+            git.commit.signing_key.is_some(),
+        ),
+        (
+            "/spec/git/push/refspec",
+            "a second push",
+            push.is_some_and(|it| it.refspec.is_some()),
+        ),
+        (
+            "/spec/git/push/options",
+            "push options",
+            push.is_some_and(|it| it.options.is_some()),
+        ),
+    ];
+    for (pointer, what, is_set) in fields {
+        if is_set {
+            let message = format!("{what} is not supported yet");
+            document.fault(&mut documents.faults, pointer, message, Some(README));
+        }
+    }
+}
+
+/// The commit message's template, where there is one; an error that was told where it is faulty.
+fn message(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+) -> Result<Option<Template>, ()> {
+    let Some(text) = &git.commit.message_template else {
+        return Ok(None);
+    };
+    match template::check(text).and_then(|()| Template::parse(text)) {
+        Ok(template) => Ok(Some(template)),
+        Err(error) => {
+            let message = format!("`messageTemplate`: {error}\n{}", error.caret(text));
+            let pointer = "/spec/git/commit/messageTemplate";
+            document.fault(
+                &mut documents.faults,
+                pointer,
+                message,
+                error.hint().as_deref(),
+            );
+            Err(())
+        }
+    }
+}
+
+fn remote(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+    source: &Document<GitRepository>,
+    path: Option<UpdatePath>,
+) -> Option<RemoteSettings> {
+    let url = address(documents, source);
+    let spec = &source.value.spec;
+    if spec.provider != GitProvider::Generic {
+        let message = "log-in by a provider is not supported yet".to_owned();
+        source.fault(
+            &mut documents.faults,
+            "/spec/provider",
+            message,
+            Some(README),
+        );
+    }
+    let name = |reference: &Option<crate::crd::LocalReference>| {
+        reference.as_ref().map(|it| it.name.clone())
+    };
+    let credentials = name(&spec.secret_ref);
+    let credentials = documents.secret(source, "/spec/secretRef", credentials.as_deref());
+    let proxy = name(&spec.proxy_secret_ref);
+    let proxy = documents.secret(source, "/spec/proxySecretRef", proxy.as_deref());
+    let (branch, push_branch) = branches(documents, document, git, source)?;
+    Some(RemoteSettings {
+        url: url?,
+        branch,
+        push_branch,
+        path: path?,
+        credentials,
+        proxy,
+        timeout: match &spec.timeout {
+            Some(timeout) => duration::parse(timeout)?,
+            None => DEFAULT_TIMEOUT,
+        },
+    })
+}
+
+fn address(documents: &mut Documents, source: &Document<GitRepository>) -> Option<url::Url> {
+    match git::remote_url(&source.value.spec.url) {
+        Ok(url) => Some(url),
+        Err(error) => {
+            let hint = error.hint();
+            let message = format!("`spec.url`: {error}");
+            source.fault(&mut documents.faults, "/spec/url", message, hint.as_deref());
+            None
+        }
+    }
+}
+
+fn update_path(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+) -> Option<UpdatePath> {
+    let path = document
+        .value
+        .spec
+        .update
+        .as_ref()
+        .and_then(|it| it.path.as_deref());
+    match UpdatePath::new(path.unwrap_or_default()) {
+        Ok(path) => Some(path),
+        Err(error) => {
+            let message = format!("`spec.update.path`: {error}");
+            document.fault(&mut documents.faults, "/spec/update/path", message, None);
+            None
+        }
+    }
+}
+
+/// The branch to read and the branch to push, by Flux's rules of precedence.
+fn branches(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+    source: &Document<GitRepository>,
+) -> Option<(Branch, Branch)> {
+    let own = git.checkout.as_ref().map(|it| &it.reference);
+    let reference = own
+        .or(source.value.spec.reference.as_ref())
+        .cloned()
+        .unwrap_or_default();
+    let pushed = git.push.as_ref().and_then(|it| it.branch.clone());
+    let mut refuse = |pointer: &str, message: String, hint: Option<&str>| {
+        if own.is_some() || pointer.starts_with("/spec/git/push") {
+            document.fault(&mut documents.faults, pointer, message, hint);
+        } else {
+            let pointer = pointer.replace("/spec/git/checkout/ref", "/spec/ref");
+            source.fault(&mut documents.faults, &pointer, message, hint);
+        }
+    };
+    let GitReference {
+        commit,
+        name,
+        tag,
+        semver,
+        branch,
+    } = &reference;
+    let pinned = [
+        ("commit", commit),
+        ("name", name),
+        ("tag", tag),
+        ("semver", semver),
+    ];
+    let branch_of_name = name
+        .as_deref()
+        .and_then(|name| name.strip_prefix("refs/heads/"));
+    let checkout = match pinned.into_iter().find(|(_, value)| value.is_some()) {
+        Some(("name", _)) if branch_of_name.is_some() => branch_of_name,
+        Some((field, _)) => {
+            let message = format!("checking out by `{field}` is not supported yet");
+            refuse(
+                &format!("/spec/git/checkout/ref/{field}"),
+                message,
+                Some(README),
+            );
+            return None;
+        }
+        None => branch.as_deref(),
+    };
+    // Flux infers the push branch from a branch that is written down, and from nothing else.
+    if checkout.is_none() && pushed.is_none() {
+        let message =
+            "no branch to push to: neither `push.branch` nor a branch to check out is given";
+        let hint = "add `git: {checkout: {ref: {branch: main}}}`";
+        document.fault(
+            &mut documents.faults,
+            "/spec/git",
+            message.to_owned(),
+            Some(hint),
+        );
+        return None;
+    }
+    let checkout = checkout.unwrap_or("master");
+    let pushed = pushed.as_deref().unwrap_or(checkout);
+    let mut parse = |pointer: &str, name: &str| match Branch::new(name) {
+        Ok(branch) => Some(branch),
+        Err(error) => {
+            refuse(pointer, error.to_string(), None);
+            None
+        }
+    };
+    let read = parse("/spec/git/checkout/ref/branch", checkout);
+    let push = parse("/spec/git/push/branch", pushed);
+    Some((read?, push?))
+}
+
+/// The policies of the automation's namespace that its selector lets through.
+fn selected(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+) -> BTreeSet<PolicyName> {
+    let selector = document
+        .value
+        .spec
+        .policy_selector
+        .clone()
+        .unwrap_or_default();
+    for (index, requirement) in selector.match_expressions.iter().enumerate() {
+        let takes_values = matches!(
+            requirement.operator,
+            LabelOperator::In | LabelOperator::NotIn
+        );
+        if takes_values == requirement.values.is_empty() {
+            let pointer = format!("/spec/policySelector/matchExpressions/{index}");
+            let message = "`In` and `NotIn` need values, the other operators take none".to_owned();
+            document.fault(&mut documents.faults, &pointer, message, None);
+        }
+    }
+    let own = &document.key.namespace;
+    let in_namespace = documents
+        .policy_labels
+        .iter()
+        .filter(|(key, _)| key.namespace == *own);
+    in_namespace
+        .filter(|(_, labels)| matches(&selector, labels))
+        .map(|(key, _)| PolicyName {
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+        })
+        .collect()
+}
+
+fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
+    let all_labels = selector
+        .match_labels
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value));
+    all_labels
+        && selector.match_expressions.iter().all(|requirement| {
+            let value = labels.get(&requirement.key);
+            let listed = value.is_some_and(|value| requirement.values.contains(value));
+            match requirement.operator {
+                LabelOperator::In => listed,
+                LabelOperator::NotIn => !listed,
+                LabelOperator::Exists => value.is_some(),
+                LabelOperator::DoesNotExist => value.is_none(),
+            }
+        })
+}

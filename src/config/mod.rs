@@ -1,0 +1,192 @@
+//! Documents → a checked [`Config`].
+//!
+//! The documents are those that would be applied to a cluster: Flux's three image kinds, its
+//! `GitRepository`, and `v1/Secret`. Documents of other kinds are passed over, so that a folder of
+//! a GitOps repository can be given as it is. Everything that is wrong is reported at once, each
+//! with its place, and nothing runs until nothing is.
+
+mod build;
+mod document;
+pub mod duration;
+mod fault;
+mod schema;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use serde::Serialize;
+use url::Url;
+
+pub use self::fault::{ConfigError, Fault};
+use crate::{
+    egress::PlainHttp,
+    image::Repository,
+    policy::{Policy, PolicyName},
+    secret::{Authority, Secret},
+    update::{
+        git::{Author, Branch, UpdatePath},
+        template::Template,
+    },
+};
+
+/// A text with documents, and the name that faults call it by.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The name, usually a path.
+    pub name: String,
+    /// The documents, in YAML.
+    pub text: String,
+}
+
+/// A namespace and a name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Serialize for ObjectKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Everything there is to do, checked: every reference leads somewhere, every text was parsed.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// Where images are listed.
+    pub images: BTreeMap<ObjectKey, ImageSource>,
+    /// How tags are chosen.
+    pub policies: BTreeMap<PolicyName, NamedPolicy>,
+    /// Where the choices are written, by name.
+    pub automations: Vec<Automation>,
+    /// The secrets, still closed.
+    pub secrets: BTreeMap<ObjectKey, SecretSource>,
+    /// What works, but not as somebody may think.
+    pub warnings: Vec<Fault>,
+}
+
+/// An `ImageRepository`.
+#[derive(Clone, Debug)]
+pub struct ImageSource {
+    /// Its name.
+    pub key: ObjectKey,
+    /// The image.
+    pub image: Repository,
+    /// With which rights and by which way it is listed.
+    pub connection: Connection,
+    /// Whether it is to be left alone.
+    pub suspended: bool,
+}
+
+/// Which secrets open a registry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Connection {
+    /// The docker configuration; where there is none, the one of the user who runs tagwright.
+    pub credentials: Option<ObjectKey>,
+    /// The certificates.
+    pub certificates: Option<ObjectKey>,
+    /// The proxy.
+    pub proxy: Option<ObjectKey>,
+    /// Token services that the credentials may be sent to, other than the registry itself.
+    pub token_realms: Vec<Authority>,
+    /// Whether `http:` is acceptable.
+    pub plain_http: PlainHttp,
+    /// How long one scan may take.
+    pub timeout: Duration,
+}
+
+/// An `ImagePolicy`.
+#[derive(Clone, Debug)]
+pub struct NamedPolicy {
+    /// Its name.
+    pub name: PolicyName,
+    /// The `ImageRepository`.
+    pub image: ObjectKey,
+    /// What it decides by.
+    pub policy: Policy,
+    /// Whether it is to be left alone.
+    pub suspended: bool,
+}
+
+/// An `ImageUpdateAutomation` with its `GitRepository`.
+#[derive(Clone, Debug)]
+pub struct Automation {
+    /// Its name.
+    pub key: ObjectKey,
+    /// The Git remote.
+    pub remote: RemoteSettings,
+    /// Who commits.
+    pub author: Author,
+    /// What the commit says; nothing for the default message.
+    pub message: Option<Template>,
+    /// What `.Values` gives in the message.
+    pub message_values: BTreeMap<String, String>,
+    /// The policies that take part.
+    pub policies: BTreeSet<PolicyName>,
+    /// Whether it is to be left alone.
+    pub suspended: bool,
+}
+
+/// Where an automation reads and pushes, and which secrets open it.
+#[derive(Clone, Debug)]
+pub struct RemoteSettings {
+    /// The address.
+    pub url: Url,
+    /// The branch that is read.
+    pub branch: Branch,
+    /// The branch that is pushed to.
+    pub push_branch: Branch,
+    /// What is updated, and never left.
+    pub path: UpdatePath,
+    /// The credentials.
+    pub credentials: Option<ObjectKey>,
+    /// The proxy.
+    pub proxy: Option<ObjectKey>,
+    /// How long one read and one push may take.
+    pub timeout: Duration,
+}
+
+/// A `v1/Secret`, with values that may stand elsewhere.
+#[derive(Clone, Debug)]
+pub struct SecretSource {
+    /// The `type`.
+    pub kind: String,
+    /// The values by key.
+    pub values: BTreeMap<String, SecretValue>,
+    /// The file that the document stands in; relative paths start there.
+    pub file: String,
+}
+
+/// A value of a Secret, or where to find it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretValue {
+    /// The value itself.
+    Inline(Secret<Vec<u8>>),
+    /// `${env:NAME}`: the value of an environment variable.
+    Environment(String),
+    /// `${file:PATH}`: the contents of a file, without a final newline.
+    File(String),
+}
+
+impl Config {
+    /// Reads and checks documents; `namespace` is where those without one belong.
+    ///
+    /// # Errors
+    ///
+    /// Every fault of every file, in order.
+    pub fn read(files: &[ConfigFile], namespace: &str) -> Result<Self, ConfigError> {
+        build::config(files, namespace)
+    }
+}

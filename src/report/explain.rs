@@ -1,0 +1,250 @@
+//! What `explain` tells.
+
+use std::fmt::Write as _;
+
+use anstyle::Style;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::VERSION;
+use crate::{
+    image::Tag,
+    policy::{self, Explanation, Policy, Stages, Verdict},
+    scan::Scan,
+};
+
+/// How many rejected tags are shown where not all are wanted.
+const SHOWN_REJECTIONS: usize = 20;
+
+/// Why policies choose what they choose.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplainReport {
+    /// The version of this form: `tagwright.dev/v1`.
+    pub version: &'static str,
+    /// One entry for each policy.
+    pub policies: Vec<PolicyReport>,
+}
+
+/// Why one policy chooses what it chooses.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyReport {
+    /// `namespace:name`, or the words of the rule.
+    pub policy: String,
+    /// The image.
+    pub image: String,
+    /// The tag that was chosen, if any.
+    pub chosen: Option<String>,
+    /// The tag that was given as the one in Git.
+    pub current: Option<String>,
+    /// Why the chosen tag would not be written in its place.
+    pub held: Option<String>,
+    /// Tags that compare equal to the chosen one and lost by their bytes.
+    pub ties: Vec<String>,
+    /// How many tags came how far.
+    pub stages: StagesReport,
+    /// The best candidates, best first, at most ten.
+    pub candidates: Vec<CandidateReport>,
+    /// Every tag that is no candidate, with the first rule it failed.
+    pub rejections: Vec<RejectionReport>,
+    /// What a person may want to change in the policy.
+    pub advice: Vec<String>,
+}
+
+/// How many tags came how far.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StagesReport {
+    /// Tags in the listing.
+    pub listed: usize,
+    /// Entries of the listing that were no tags.
+    pub refused: usize,
+    /// Tags that an exclusion took out.
+    pub excluded: usize,
+    /// Tags that are left behind exclusions and filter.
+    pub filtered: usize,
+    /// Tags of these that the order can read.
+    pub parsed: usize,
+    /// Tags of these in the range: the candidates.
+    pub in_range: usize,
+}
+
+/// A tag that may be chosen.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CandidateReport {
+    /// The tag.
+    pub tag: String,
+    /// What the order compares.
+    pub key: String,
+}
+
+/// A tag that may not be chosen.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RejectionReport {
+    /// The tag.
+    pub tag: String,
+    /// The first rule it failed, in words that continue the tag.
+    pub reason: String,
+}
+
+impl ExplainReport {
+    /// Puts the policies together.
+    pub fn new(policies: Vec<PolicyReport>) -> Self {
+        Self {
+            version: VERSION,
+            policies,
+        }
+    }
+
+    /// Every policy in plain words; `shows_all` rejected tags, or the first few.
+    pub fn text(&self, shows_all: bool) -> String {
+        let texts = self.policies.iter().map(|it| it.text(shows_all));
+        texts.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl PolicyReport {
+    /// Explains what `policy` says of `scan`, and whether it would replace `current`.
+    pub fn new(name: String, policy: &Policy, scan: &Scan, current: Option<&Tag>) -> Self {
+        let Explanation {
+            verdict,
+            stages,
+            candidates,
+            rejections,
+            advice,
+        } = policy::explain(policy, scan);
+        let held = match verdict.against(policy, current.map(Tag::as_str)) {
+            Verdict::Held { reason, .. } => Some(reason.to_string()),
+            Verdict::Selected(_) | Verdict::NothingMatched(_) => None,
+        };
+        let ties = verdict.selected().into_iter().flat_map(|it| &it.ties);
+        Self {
+            policy: name,
+            image: scan.repository.to_string(),
+            chosen: verdict.selected().map(|it| it.tag.to_string()),
+            current: current.map(Tag::to_string),
+            held,
+            ties: ties.map(Tag::to_string).collect(),
+            stages: StagesReport::new(stages),
+            candidates: candidates
+                .into_iter()
+                .map(|it| CandidateReport {
+                    tag: it.tag.to_string(),
+                    key: it.key,
+                })
+                .collect(),
+            rejections: rejections
+                .into_iter()
+                .map(|it| RejectionReport {
+                    tag: it.tag.to_string(),
+                    reason: it.rule.to_string(),
+                })
+                .collect(),
+            advice: advice.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn text(&self, shows_all: bool) -> String {
+        const BOLD: Style = Style::new().bold();
+        const DIM: Style = Style::new().dimmed();
+        let mut text = format!("{BOLD}{}{BOLD:#}  {}\n\n", self.policy, self.image);
+        for (count, words) in self.stages.rows() {
+            let _ = writeln!(text, "{count:>9}  {words}");
+        }
+        match &self.chosen {
+            Some(chosen) => {
+                let _ = writeln!(text, "\nchosen: {BOLD}{chosen}{BOLD:#}");
+            }
+            None => text.push_str("\nchosen: nothing\n"),
+        }
+        if let Some(held) = &self.held {
+            let _ = writeln!(text, "held:   {held}");
+        }
+        for advice in &self.advice {
+            let _ = writeln!(text, "advice: {advice}");
+        }
+        if !self.candidates.is_empty() {
+            text.push_str("\nbest candidates:\n");
+        }
+        for candidate in &self.candidates {
+            let key = match &candidate.key {
+                key if *key == candidate.tag => String::new(),
+                key => format!("  {DIM}compared as {key}{DIM:#}"),
+            };
+            let _ = writeln!(text, "  {}{key}", candidate.tag);
+        }
+        let shown = if shows_all {
+            usize::MAX
+        } else {
+            SHOWN_REJECTIONS
+        };
+        if !self.rejections.is_empty() {
+            text.push_str("\nrejected:\n");
+        }
+        let width = self
+            .rejections
+            .iter()
+            .take(shown)
+            .map(|it| it.tag.len())
+            .max()
+            .unwrap_or(0);
+        for RejectionReport { tag, reason } in self.rejections.iter().take(shown) {
+            let _ = writeln!(text, "  {tag:width$}  {DIM}{reason}{DIM:#}");
+        }
+        let more = self.rejections.len().saturating_sub(shown);
+        if more > 0 {
+            let _ = writeln!(text, "  {DIM}and {more} more; --all shows them{DIM:#}");
+        }
+        text
+    }
+}
+
+impl StagesReport {
+    fn new(stages: Stages) -> Self {
+        let Stages {
+            listed,
+            refused,
+            excluded,
+            filtered,
+            parsed,
+            in_range,
+        } = stages;
+        Self {
+            listed,
+            refused,
+            excluded,
+            filtered,
+            parsed,
+            in_range,
+        }
+    }
+
+    fn rows(&self) -> Vec<(usize, &'static str)> {
+        let Self {
+            listed,
+            refused,
+            excluded,
+            filtered,
+            parsed,
+            in_range,
+        } = *self;
+        let kept = listed.saturating_sub(excluded);
+        let mut rows = vec![(listed, "listed")];
+        let losses = [
+            (refused, "more entries were no tags"),
+            (excluded, "excluded by the exclusion list"),
+            (kept.saturating_sub(filtered), "do not match the filter"),
+            (
+                filtered.saturating_sub(parsed),
+                "cannot be read by the order",
+            ),
+            (parsed.saturating_sub(in_range), "are out of range"),
+        ];
+        rows.extend(losses.into_iter().filter(|(count, _)| *count > 0));
+        rows.push((in_range, "candidates"));
+        rows
+    }
+}

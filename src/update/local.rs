@@ -1,0 +1,369 @@
+//! A folder on this machine, read and written without Git.
+//!
+//! Symbolic links are never followed, `.git` is never entered, and a file is replaced by renaming a
+//! complete copy over it, so that no reader ever sees half a file.
+#![expect(clippy::disallowed_methods, reason = "this is the edge to local files")]
+
+use std::{
+    fs, io,
+    io::{Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use super::{
+    git::{Skipped, SourceFile},
+    marker::{screen, screen_path},
+};
+use crate::error::Class;
+
+/// How large a file may be to be looked at.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// The reason for passing over a larger one.
+const TOO_LARGE: &str = "larger than 4 MiB";
+/// How deep folders are entered.
+const MAX_DEPTH: usize = 64;
+
+/// The files of a folder that may hold markers.
+#[derive(Debug, Default)]
+pub struct LocalTree {
+    /// The folder that the paths start from.
+    pub root: PathBuf,
+    /// Those that the screen kept, by path relative to the folder.
+    pub files: Vec<SourceFile>,
+    /// How many files were looked at.
+    pub looked_at: usize,
+    /// Entries that were passed over although their name fits.
+    pub skipped: Vec<Skipped>,
+}
+
+/// Why a folder could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// Reading failed.
+    #[error("cannot read `{path}`")]
+    Read {
+        /// The file or folder.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Writing failed; the file is as it was.
+    #[error("cannot write `{path}`")]
+    Write {
+        /// The file.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The file is not what it was when it was read; nothing was written to it.
+    #[error("`{0}` changed while we were deciding")]
+    Changed(String),
+}
+
+impl LocalError {
+    /// What kind of trouble this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Read { .. } | Self::Write { .. } => Class::Config,
+            Self::Changed(_) => Class::Conflict,
+        }
+    }
+}
+
+/// Reads a folder, or a single file, over all processors.
+///
+/// # Errors
+///
+/// The first folder that cannot be listed or file that cannot be read: a tree with holes would
+/// look complete.
+pub fn read(root: &Path) -> Result<LocalTree, LocalError> {
+    let metadata = fs::metadata(root).map_err(|source| read_error(root, source))?;
+    if metadata.is_file() {
+        return read_one(root);
+    }
+    let walk = Walk::new(root);
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let parts = std::thread::scope(|scope| {
+        let handles = (0..workers)
+            .map(|_| scope.spawn(|| walk.work()))
+            .collect::<Vec<_>>();
+        let parts = handles.into_iter().map(std::thread::ScopedJoinHandle::join);
+        parts.collect::<Vec<_>>()
+    });
+    let mut tree = LocalTree {
+        root: root.to_owned(),
+        ..LocalTree::default()
+    };
+    for part in parts {
+        let part = part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        tree.files.extend(part.files);
+        tree.looked_at += part.looked_at;
+        tree.skipped.extend(part.skipped);
+    }
+    tree.files.sort_by(|left, right| left.path.cmp(&right.path));
+    tree.skipped
+        .sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(tree)
+}
+
+/// Replaces one file, if it still holds `old`; its permissions stay.
+///
+/// # Errors
+///
+/// When the file changed meanwhile, or cannot be written; it is untouched then.
+pub fn replace(root: &Path, old: &SourceFile, new: &[u8]) -> Result<(), LocalError> {
+    let path = root.join(&old.path);
+    let failed = |source| LocalError::Write {
+        path: path.display().to_string(),
+        source,
+    };
+    let current = fs::read(&path).map_err(|source| read_error(&path, source))?;
+    if current != old.bytes {
+        return Err(LocalError::Changed(path.display().to_string()));
+    }
+    let folder = path
+        .parent()
+        .filter(|it| !it.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    copy.write_all(new).map_err(failed)?;
+    let permissions = fs::metadata(&path).map_err(failed)?.permissions();
+    copy.as_file()
+        .set_permissions(permissions)
+        .map_err(failed)?;
+    copy.as_file().sync_all().map_err(failed)?;
+    copy.persist(&path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Reads a single file, whatever its name is: the user pointed at it.
+fn read_one(path: &Path) -> Result<LocalTree, LocalError> {
+    let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
+    let name = path
+        .file_name()
+        .map(|it| it.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let root = path.parent().map(Path::to_owned).unwrap_or_default();
+    let mut tree = LocalTree {
+        root,
+        looked_at: 1,
+        ..LocalTree::default()
+    };
+    if bytes.len() as u64 <= MAX_FILE {
+        tree.files.push(SourceFile { path: name, bytes });
+    } else {
+        tree.skipped.push(Skipped {
+            path: name,
+            reason: TOO_LARGE.to_owned(),
+        });
+    }
+    Ok(tree)
+}
+
+fn read_error(path: &Path, source: io::Error) -> LocalError {
+    LocalError::Read {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+/// Folders that wait for a worker; shared by all workers.
+struct Walk<'a> {
+    root: &'a Path,
+    waiting: Mutex<Vec<(PathBuf, usize)>>,
+    /// Folders that wait or are being read: none left means that the walk is over.
+    unfinished: AtomicUsize,
+}
+
+/// Counts a folder as read when it goes, also by a panic: the other workers must not wait for it.
+struct Finished<'a>(&'a AtomicUsize);
+
+impl Drop for Finished<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl<'a> Walk<'a> {
+    fn new(root: &'a Path) -> Self {
+        let waiting = Mutex::new(vec![(PathBuf::new(), 0)]);
+        Self {
+            root,
+            waiting,
+            unfinished: AtomicUsize::new(1),
+        }
+    }
+
+    fn work(&self) -> Result<LocalTree, LocalError> {
+        let mut part = LocalTree::default();
+        let mut buffer = Vec::new();
+        let mut result = Ok(());
+        while self.unfinished.load(Ordering::Acquire) > 0 {
+            let next = self
+                .waiting
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .pop();
+            let Some((folder, depth)) = next else {
+                std::thread::yield_now();
+                continue;
+            };
+            let _finished = Finished(&self.unfinished);
+            if result.is_ok() {
+                result = self.read_folder(&folder, depth, &mut buffer, &mut part);
+            }
+        }
+        result.map(|()| part)
+    }
+
+    fn read_folder(
+        &self,
+        folder: &Path,
+        depth: usize,
+        buffer: &mut Vec<u8>,
+        part: &mut LocalTree,
+    ) -> Result<(), LocalError> {
+        let full = self.root.join(folder);
+        for entry in fs::read_dir(&full).map_err(|source| read_error(&full, source))? {
+            let entry = entry.map_err(|source| read_error(&full, source))?;
+            let kind = entry
+                .file_type()
+                .map_err(|source| read_error(&entry.path(), source))?;
+            let relative = folder.join(entry.file_name());
+            let Some(path) = relative.to_str() else {
+                let path = relative.to_string_lossy().escape_debug().to_string();
+                if screen_path(&path) {
+                    part.skipped.push(Skipped {
+                        path,
+                        reason: "its name is not UTF-8".into(),
+                    });
+                }
+                continue;
+            };
+            if kind.is_dir() {
+                if entry.file_name() != ".git" {
+                    self.enter(relative, depth + 1, part);
+                }
+            } else if screen_path(path) {
+                if kind.is_symlink() {
+                    let reason = "a symbolic link".to_owned();
+                    part.skipped.push(Skipped {
+                        path: path.to_owned(),
+                        reason,
+                    });
+                } else {
+                    self.read_file(path, buffer, part)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&self, folder: PathBuf, depth: usize, part: &mut LocalTree) {
+        if depth > MAX_DEPTH {
+            let reason = format!("deeper than {MAX_DEPTH} folders");
+            part.skipped.push(Skipped {
+                path: folder.display().to_string(),
+                reason,
+            });
+            return;
+        }
+        self.unfinished.fetch_add(1, Ordering::AcqRel);
+        let mut waiting = self
+            .waiting
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        waiting.push((folder, depth));
+    }
+
+    fn read_file(
+        &self,
+        path: &str,
+        buffer: &mut Vec<u8>,
+        part: &mut LocalTree,
+    ) -> Result<(), LocalError> {
+        let full = self.root.join(path);
+        let failed = |source| read_error(&full, source);
+        buffer.clear();
+        let file = fs::File::open(&full).map_err(failed)?;
+        let read = file
+            .take(MAX_FILE + 1)
+            .read_to_end(buffer)
+            .map_err(failed)?;
+        part.looked_at += 1;
+        if read as u64 > MAX_FILE {
+            part.skipped.push(Skipped {
+                path: path.to_owned(),
+                reason: TOO_LARGE.to_owned(),
+            });
+        } else if screen(path, buffer) {
+            part.files.push(SourceFile {
+                path: path.to_owned(),
+                bytes: buffer.clone(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKED: &str = "image: a/b:1 # {\"$imagepolicy\": \"n:p\"}\n";
+
+    #[test]
+    fn reads_marked_files_and_follows_no_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("a.yaml", MARKED);
+        write("deep/.hidden/b.yml", MARKED);
+        write("deep/Kustomization", MARKED);
+        write("plain.yaml", "a: 1\n");
+        write("notes.txt", MARKED);
+        write(".git/c.yaml", MARKED);
+        std::os::unix::fs::symlink("a.yaml", folder.path().join("link.yaml")).unwrap();
+        let tree = read(folder.path()).unwrap();
+        let paths = tree
+            .files
+            .iter()
+            .map(|file| file.path.as_str())
+            .collect::<Vec<_>>();
+        assert_eq!(
+            paths,
+            ["a.yaml", "deep/.hidden/b.yml", "deep/Kustomization"]
+        );
+        assert_eq!(tree.looked_at, 4);
+        assert_eq!(tree.skipped[0].path, "link.yaml");
+    }
+
+    #[test]
+    fn replaces_only_what_it_read_and_keeps_the_mode() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.yaml");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let file = SourceFile {
+            path: "a.yaml".into(),
+            bytes: b"old".to_vec(),
+        };
+        replace(folder.path(), &file, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
+        let error = replace(folder.path(), &file, b"newer").unwrap_err();
+        assert!(matches!(error, LocalError::Changed(_)), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+}

@@ -1,0 +1,246 @@
+//! What a commit says: the user's template, or a default that names every image.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use serde::Serialize;
+
+use super::{
+    Field,
+    git::UpdatePath,
+    plan::{ChangeSet, MarkedValue},
+    template::{FileObjectChange, MessageData, Template, TemplateError, message_value},
+};
+use crate::image::ImageReference;
+
+/// How many bytes a commit message may have.
+pub const MAX_MESSAGE: usize = 64 * 1024;
+/// How long the first line may grow before it stops naming the image.
+const MAX_SUBJECT: usize = 72;
+
+/// One image's step, however many values say it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The image.
+    pub image: String,
+    /// The policy that chose.
+    pub policy: String,
+    /// The tag, digest or name that stood there.
+    pub old: String,
+    /// The tag, digest or name that stands there now.
+    pub new: String,
+    /// Why the policy chose it.
+    pub why: String,
+    /// The values that say it, as `file:line`.
+    pub places: Vec<String>,
+}
+
+/// The steps of a change set, without repetition, by image.
+///
+/// The fields of one collection that follow one policy are one step, `1.2.0@sha256:…`, as long as
+/// no field stands there twice.
+pub fn steps(changes: &ChangeSet) -> Vec<Step> {
+    let mut groups = BTreeMap::<_, Vec<(&MarkedValue, &str)>>::new();
+    for (value, new) in changes.updates() {
+        groups
+            .entry((&value.file, value.group, &value.policy))
+            .or_default()
+            .push((value, new));
+    }
+    let mut steps = BTreeMap::<_, Step>::new();
+    for ((file, _, policy), mut values) in groups {
+        values.sort_by_key(|(value, _)| rank(value.field));
+        let is_one_image = values
+            .windows(2)
+            .all(|pair| pair[0].0.field != pair[1].0.field);
+        let length = if is_one_image { values.len() } else { 1 };
+        for values in values.chunks(length) {
+            let image = values.iter().find_map(|(value, _)| value.image.as_ref());
+            let image = image.map(ToString::to_string).unwrap_or_default();
+            let old = joined(
+                values
+                    .iter()
+                    .map(|(value, _)| (value.field, value.value.as_str())),
+                &image,
+            );
+            let new = joined(
+                values.iter().map(|(value, new)| (value.field, *new)),
+                &image,
+            );
+            let key = (image.clone(), policy.to_string(), old.clone(), new.clone());
+            let step = steps.entry(key).or_insert_with(|| Step {
+                image,
+                policy: policy.to_string(),
+                old,
+                new,
+                why: values
+                    .iter()
+                    .find_map(|(value, _)| value.why.clone())
+                    .unwrap_or_default(),
+                places: Vec::new(),
+            });
+            step.places.extend(
+                values
+                    .iter()
+                    .map(|(value, _)| format!("{file}:{}", value.line)),
+            );
+        }
+    }
+    steps.into_values().collect()
+}
+
+/// The fields of one image as one text: `name:tag@digest`, as far as they are there.
+fn joined<'a>(fields: impl Iterator<Item = (Field, &'a str)>, image: &str) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for (field, value) in fields {
+        match (last, field) {
+            (None, _) => {}
+            (Some(Field::Name), Field::Tag) => text.push(':'),
+            _ => text.push('@'),
+        }
+        text.push_str(&shown(value, field, image));
+        last = Some(field);
+    }
+    text
+}
+
+/// Renders the message of a commit.
+///
+/// # Errors
+///
+/// What the user's template says where it cannot be rendered; the default message cannot fail.
+pub fn message(
+    automation: (&str, &str),
+    template: Option<&Template>,
+    values: &BTreeMap<String, String>,
+    path: &UpdatePath,
+    changes: &ChangeSet,
+) -> Result<String, TemplateError> {
+    let Some(template) = template else {
+        return Ok(default_message(automation, changes));
+    };
+    let changes = changes
+        .updates()
+        .map(|(value, new)| FileObjectChange {
+            file: path.relative(&value.file).to_owned(),
+            object: value.object.clone(),
+            old: value.value.clone(),
+            new: new.to_owned(),
+            setter: value.marker.clone(),
+        })
+        .collect::<Vec<_>>();
+    let data = MessageData {
+        automation,
+        changes: &changes,
+        values,
+    };
+    template.render(&message_value(&data))
+}
+
+/// One line for each image, then trailers that a machine can read.
+fn default_message((namespace, name): (&str, &str), changes: &ChangeSet) -> String {
+    let steps = steps(changes);
+    let mut text = subject(&steps);
+    text.push_str("\n\n");
+    for Step {
+        image, old, new, ..
+    } in &steps
+    {
+        let _ = writeln!(text, "{image}: {old} -> {new}");
+    }
+    let _ = writeln!(text, "\nTagwright-Automation: {namespace}/{name}");
+    for Step {
+        image,
+        policy,
+        old,
+        new,
+        ..
+    } in &steps
+    {
+        // A trailer is one line; an inline policy is its words, which hold no line break.
+        let _ = writeln!(text, "Tagwright-Update: {image} {old} {new} by {policy}");
+    }
+    if text.len() > MAX_MESSAGE {
+        let mut end = MAX_MESSAGE - 4;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str("…\n");
+    }
+    text
+}
+
+fn subject(steps: &[Step]) -> String {
+    let images = steps
+        .iter()
+        .map(|step| &step.image)
+        .collect::<BTreeSet<_>>();
+    match steps {
+        [Step { image, new, .. }] => {
+            let full = format!("Update {image} to {new}");
+            let short = format!(
+                "Update {} to {new}",
+                image.rsplit('/').next().unwrap_or(image)
+            );
+            [full, short].into_iter().find(|it| it.len() <= MAX_SUBJECT)
+        }
+        _ if images.len() == 1 => images.first().map(|image| format!("Update {image}")),
+        _ => None,
+    }
+    .unwrap_or_else(|| match images.len() {
+        1 => "Update 1 image".to_owned(),
+        count => format!("Update {count} images"),
+    })
+}
+
+/// A value as far as it is not said by the image's name.
+fn shown(value: &str, field: Field, image: &str) -> String {
+    // A block scalar ends in a line break, which a message must not.
+    let value = value.trim_end();
+    match field {
+        Field::Tag | Field::Name => or_nothing(value),
+        Field::Digest => or_nothing(&short_digest(value)),
+        Field::Image => match value.parse::<ImageReference>() {
+            Ok(reference) if reference.repository().to_string() == image => {
+                let tag = reference.tag().map(ToString::to_string);
+                let digest = reference.digest().map(|it| short_digest(it.as_str()));
+                match [tag, digest].into_iter().flatten().collect::<Vec<_>>() {
+                    parts if parts.is_empty() => "no tag".to_owned(),
+                    parts => parts.join("@"),
+                }
+            }
+            _ => or_nothing(value),
+        },
+    }
+}
+
+fn or_nothing(value: &str) -> String {
+    if value.is_empty() {
+        "nothing".to_owned()
+    } else {
+        value.to_owned()
+    }
+}
+
+/// `sha256:` and the first twelve digits, as people quote digests.
+fn short_digest(digest: &str) -> String {
+    digest
+        .get(.."sha256:".len() + 12)
+        .unwrap_or(digest)
+        .to_owned()
+}
+
+/// Tags before digests, so that a step reads `1.2.0@sha256:…`.
+fn rank(field: Field) -> u8 {
+    match field {
+        Field::Name => 0,
+        Field::Image => 1,
+        Field::Tag => 2,
+        Field::Digest => 3,
+    }
+}

@@ -1,0 +1,462 @@
+//! From readings and decisions to a [`ChangeSet`]: what every marked value is, and what it is to
+//! be.
+//!
+//! Values that belong together (the fields of one collection that follow one policy) change
+//! together or not at all: when one is held, all are; when one cannot be proven, none is written.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{
+    Edit, Field, Finding, ObjectId, PolicyKey, Setter,
+    git::SourceFile,
+    yaml::{self, Reading},
+};
+use crate::{
+    image::{Digest, ImageReference, Repository, Tag},
+    policy::{DigestReflection, Policy, Selection, Verdict},
+};
+
+/// How many files one commit may change.
+pub const MAX_FILES: usize = 5_000;
+
+/// A file of the snapshot and what was found in it.
+#[derive(Clone, Debug)]
+pub struct ReadFile {
+    /// The file.
+    pub file: SourceFile,
+    /// Its setters and findings.
+    pub reading: Reading,
+}
+
+/// What was decided about one policy.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// The policy looked at a complete scan.
+    Decided(Box<Decided>),
+    /// The policy could not be asked; the text says why.
+    Unavailable(String),
+    /// The policy, or its `ImageRepository`, is to be left alone; the text says which.
+    Suspended(String),
+    /// The policy is not one of this automation's, or there is none of that name.
+    Unknown(String),
+    /// The policy is well-formed, and nobody was asked.
+    Unchecked,
+}
+
+/// What a policy said.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The image, as it is written into Git.
+    pub image: Repository,
+    /// The policy.
+    pub policy: Policy,
+    /// Its verdict over the scan.
+    pub verdict: Verdict,
+    /// Why, in a few words: the order and how many tags took part.
+    pub why: String,
+    /// The digest of the selected tag, where one was needed.
+    pub digest: Option<Digest>,
+}
+
+/// Everything that was found, and everything that changes.
+#[derive(Clone, Debug, Default)]
+pub struct ChangeSet {
+    /// The files to be replaced, by path.
+    pub files: Vec<SourceFile>,
+    /// Every marked value, by file and place.
+    pub values: Vec<MarkedValue>,
+    /// What a person should know about the files.
+    pub findings: Vec<FileFinding>,
+}
+
+/// A finding and its file.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileFinding {
+    /// The path of the file.
+    pub file: String,
+    /// What and where.
+    #[serde(flatten)]
+    pub finding: Finding,
+}
+
+/// A marked value and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MarkedValue {
+    /// The path of the file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The path of keys in the document.
+    pub path: String,
+    /// The object of the document.
+    pub object: ObjectId,
+    /// The marker's text.
+    pub marker: String,
+    /// The policy.
+    #[serde(serialize_with = "as_text")]
+    pub policy: PolicyKey,
+    /// The image, where the policy is known.
+    pub image: Option<Repository>,
+    /// Why the policy chose what it chose, where it chose.
+    pub why: Option<String>,
+    /// Which part of the image the value is.
+    pub field: Field,
+    /// The value now.
+    pub value: String,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Values of one file with one group change together.
+    #[serde(skip)]
+    pub group: usize,
+}
+
+/// What becomes of a marked value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "fate")]
+pub enum Fate {
+    /// It is what the policy chose.
+    Current,
+    /// It is replaced.
+    Update {
+        /// The new value.
+        new: String,
+    },
+    /// It stays, because the policy's choice is older.
+    Held {
+        /// The tag that was chosen.
+        chosen: Tag,
+        /// Why it stays.
+        reason: String,
+    },
+    /// It stays, because nothing matched the policy.
+    NothingMatched {
+        /// Which stage let nothing through.
+        reason: String,
+    },
+    /// It stays, because the policy could not be asked.
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// It stays, because somebody suspended the policy or its `ImageRepository`.
+    Suspended {
+        /// Which of them.
+        reason: String,
+    },
+    /// It stays, because there is no such policy here.
+    UnknownPolicy {
+        /// Why, and which name may have been meant.
+        reason: String,
+    },
+    /// It was not looked at: only markers were checked.
+    Unchecked,
+    /// It stays, because the edited file could not be proven right.
+    Refused {
+        /// What the proof found.
+        reason: String,
+    },
+}
+
+impl ChangeSet {
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The values that change.
+    pub fn updates(&self) -> impl Iterator<Item = (&MarkedValue, &str)> {
+        self.values.iter().filter_map(|value| match &value.fate {
+            Fate::Update { new } => Some((value, new.as_str())),
+            _ => None,
+        })
+    }
+}
+
+/// Whether writing what `decided` says needs the digest of the selected tag.
+///
+/// It does where the policy reflects digests and some value does not have a digest of this very
+/// tag already; with [`DigestReflection::Always`], wherever a digest is written at all.
+pub fn needs_digest(files: &[ReadFile], key: &PolicyKey, decided: &Decided) -> bool {
+    let Some(selection) = selection(&decided.verdict) else {
+        return false;
+    };
+    let writes_digest =
+        |setter: &&Setter| matches!(setter.marker.field, Field::Image | Field::Digest);
+    files.iter().any(|file| {
+        groups(&file.reading.setters)
+            .filter(|group| group.policy == key)
+            .any(|group| {
+                let mut setters = group.setters.iter().copied().filter(writes_digest);
+                match decided.policy.digest {
+                    DigestReflection::Never => false,
+                    DigestReflection::Always => setters.next().is_some(),
+                    DigestReflection::IfNotPresent => setters
+                        .any(|setter| kept_digest(setter, &group, decided, selection).is_none()),
+                }
+            })
+    })
+}
+
+/// Plans every marked value of every file.
+pub fn plan(files: &[ReadFile], decisions: &BTreeMap<PolicyKey, Decision>) -> ChangeSet {
+    let mut changes = ChangeSet::default();
+    for file in files {
+        plan_file(file, decisions, &mut changes);
+    }
+    changes
+        .values
+        .sort_by(|left, right| place(left).cmp(&place(right)));
+    changes.findings.sort();
+    changes
+}
+
+fn place(value: &MarkedValue) -> (&str, usize, usize) {
+    (&value.file, value.line, value.column)
+}
+
+fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>, changes: &mut ChangeSet) {
+    let path = &read.file.path;
+    let findings = read.reading.findings.iter().cloned();
+    changes.findings.extend(findings.map(|finding| FileFinding {
+        file: path.clone(),
+        finding,
+    }));
+
+    let mut values = Vec::new();
+    let mut edits = Vec::new();
+    for group in groups(&read.reading.setters) {
+        let decision = decisions.get(group.policy);
+        let fates = group
+            .setters
+            .iter()
+            .map(|setter| fate(setter, &group, decision));
+        for (fate, setter) in together(fates.collect()).into_iter().zip(&group.setters) {
+            if let Fate::Update { new } = &fate {
+                edits.push(edit(setter, new));
+            }
+            values.push(marked(path, setter, decision, fate));
+        }
+    }
+    edits.sort_by_key(|edit| edit.span.start);
+    if !edits.is_empty() {
+        match yaml::splice(&read.file.bytes, &edits) {
+            Ok(bytes) => changes.files.push(SourceFile {
+                path: path.clone(),
+                bytes,
+            }),
+            Err(error) => refuse(&mut values, &error.to_string()),
+        }
+    }
+    changes.values.append(&mut values);
+}
+
+/// One field of an image that cannot be written keeps its siblings from being written.
+fn together(mut fates: Vec<Fate>) -> Vec<Fate> {
+    let failed = fates
+        .iter()
+        .find(|fate| matches!(fate, Fate::Unavailable { .. }))
+        .cloned();
+    if let Some(failed) = failed {
+        for fate in fates
+            .iter_mut()
+            .filter(|fate| matches!(fate, Fate::Update { .. }))
+        {
+            *fate = failed.clone();
+        }
+    }
+    fates
+}
+
+fn refuse(values: &mut [MarkedValue], reason: &str) {
+    for value in values {
+        if matches!(value.fate, Fate::Update { .. }) {
+            value.fate = Fate::Refused {
+                reason: reason.to_owned(),
+            };
+        }
+    }
+}
+
+/// The setters of one collection that follow one policy.
+struct Group<'a> {
+    policy: &'a PolicyKey,
+    setters: Vec<&'a Setter>,
+}
+
+fn groups(setters: &[Setter]) -> impl Iterator<Item = Group<'_>> {
+    let mut groups = BTreeMap::<(usize, &PolicyKey), Vec<&Setter>>::new();
+    for setter in setters {
+        groups
+            .entry((setter.group, &setter.marker.policy))
+            .or_default()
+            .push(setter);
+    }
+    groups
+        .into_iter()
+        .map(|((_, policy), setters)| Group { policy, setters })
+}
+
+impl Group<'_> {
+    /// The tag that stands in Git for this group, where it is one of `image`'s.
+    fn current_tag(&self, image: &Repository) -> Option<String> {
+        // A block scalar ends in a line break that is no part of the reference.
+        self.setters
+            .iter()
+            .find_map(|setter| match setter.marker.field {
+                Field::Tag => Some(setter.value.trim_end().to_owned()),
+                Field::Image => {
+                    let reference = setter.value.trim_end().parse::<ImageReference>().ok()?;
+                    let same_image = reference.repository() == image;
+                    reference.tag().filter(|_| same_image).map(Tag::to_string)
+                }
+                Field::Name | Field::Digest => None,
+            })
+    }
+}
+
+fn fate(setter: &Setter, group: &Group<'_>, decision: Option<&Decision>) -> Fate {
+    let decided = match decision {
+        Some(Decision::Decided(decided)) => decided,
+        Some(Decision::Unavailable(reason)) => {
+            return Fate::Unavailable {
+                reason: reason.clone(),
+            };
+        }
+        Some(Decision::Suspended(reason)) => {
+            return Fate::Suspended {
+                reason: reason.clone(),
+            };
+        }
+        Some(Decision::Unknown(reason)) => {
+            return Fate::UnknownPolicy {
+                reason: reason.clone(),
+            };
+        }
+        Some(Decision::Unchecked) | None => return Fate::Unchecked,
+    };
+    let current = group.current_tag(&decided.image);
+    match decided.verdict.against(&decided.policy, current.as_deref()) {
+        Verdict::Held { selection, reason } => Fate::Held {
+            chosen: selection.tag,
+            reason: reason.to_string(),
+        },
+        Verdict::NothingMatched(stages) => Fate::NothingMatched {
+            reason: stages.to_string(),
+        },
+        Verdict::Selected(selection) => match new_value(setter, group, decided, &selection) {
+            Err(reason) => Fate::Unavailable { reason },
+            Ok(new) if new == setter.value => Fate::Current,
+            Ok(new) => Fate::Update { new },
+        },
+    }
+}
+
+/// The text that `setter` is to hold.
+fn new_value(
+    setter: &Setter,
+    group: &Group<'_>,
+    decided: &Decided,
+    selection: &Selection,
+) -> Result<String, String> {
+    let digest = || match decided.policy.digest {
+        DigestReflection::Never => Ok(None),
+        DigestReflection::IfNotPresent => kept_digest(setter, group, decided, selection)
+            .or_else(|| decided.digest.clone())
+            .map(Some)
+            .ok_or_else(|| "the digest is not known".to_owned()),
+        DigestReflection::Always => decided
+            .digest
+            .clone()
+            .map(Some)
+            .ok_or_else(|| "the digest is not known".to_owned()),
+    };
+    Ok(match setter.marker.field {
+        Field::Tag => selection.tag.to_string(),
+        Field::Name => decided.image.to_string(),
+        // Flux writes an empty text where a policy reflects no digest; so do we.
+        Field::Digest => digest()?
+            .map(|digest| digest.to_string())
+            .unwrap_or_default(),
+        Field::Image => {
+            let reference = decided.image.with_tag(selection.tag.clone());
+            match digest()? {
+                Some(digest) => reference.with_digest(digest).to_string(),
+                None => reference.to_string(),
+            }
+        }
+    })
+}
+
+/// The digest that already stands in Git for the selected tag; Git is the memory of
+/// `IfNotPresent`.
+fn kept_digest(
+    setter: &Setter,
+    group: &Group<'_>,
+    decided: &Decided,
+    selection: &Selection,
+) -> Option<Digest> {
+    match setter.marker.field {
+        Field::Image => {
+            let reference = setter.value.parse::<ImageReference>().ok()?;
+            let same_tag = reference.tag() == Some(&selection.tag);
+            let same = same_tag && *reference.repository() == decided.image;
+            reference.digest().filter(|_| same).cloned()
+        }
+        Field::Digest => {
+            let same_tag = group.current_tag(&decided.image)? == selection.tag.as_str();
+            setter.value.parse().ok().filter(|_| same_tag)
+        }
+        Field::Tag | Field::Name => None,
+    }
+}
+
+fn selection(verdict: &Verdict) -> Option<&Selection> {
+    match verdict {
+        Verdict::Selected(selection) | Verdict::Held { selection, .. } => Some(selection),
+        Verdict::NothingMatched(_) => None,
+    }
+}
+
+fn edit(setter: &Setter, new: &str) -> Edit {
+    Edit {
+        span: setter.span.clone(),
+        style: setter.style,
+        old: setter.value.clone(),
+        new: new.to_owned(),
+    }
+}
+
+fn marked(path: &str, setter: &Setter, decision: Option<&Decision>, fate: Fate) -> MarkedValue {
+    let decided = match decision {
+        Some(Decision::Decided(decided)) => Some(decided),
+        _ => None,
+    };
+    MarkedValue {
+        file: path.to_owned(),
+        line: setter.line,
+        column: setter.column,
+        path: setter.path.clone(),
+        object: setter.object.clone(),
+        marker: setter.marker.text.clone(),
+        policy: setter.marker.policy.clone(),
+        image: decided.map(|it| it.image.clone()),
+        why: decided.map(|it| it.why.clone()),
+        field: setter.marker.field,
+        value: setter.value.clone(),
+        fate,
+        group: setter.group,
+    }
+}
+
+fn as_text<T: std::fmt::Display, S: serde::Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
