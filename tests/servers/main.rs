@@ -1,2 +1,18 @@
-//! stub
-fn main() {}
+//! The whole job against real servers on loopback: Debian's docker-registry in three forms, and Git
+//! behind nginx and `git http-backend`.
+//!
+//! `.ci/servers` installs them. Where one is missing, its tests say so and are left out; where `CI`
+//! is set they fail.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "it starts servers, and says which are missing"
+)]
+
+mod certificates;
+mod docker_registry;
+mod git_http;
+mod job;
+mod programs;
+mod registry;
+mod token_service;

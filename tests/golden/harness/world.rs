@@ -1,0 +1,233 @@
+//! A registry from a fixture and a Git repository from a folder.
+
+use std::{collections::BTreeMap, path::Path};
+
+use chrono::{DateTime, Utc};
+use tagwright::{
+    access::{Vault, VaultError},
+    config::{Config, ObjectKey},
+    egress::Egress,
+    fixture::{Fixture, FixtureRegistry, repository},
+    image::{Digest, Repository, Tag},
+    once::{self, DocumentVault},
+    pipeline::{Intent, Listings, Outcome, Ports},
+    scan::{Access, Keychain, Registry, Scan, ScanError},
+    secret::{Credential, SecretRecord},
+    update::git::{
+        Author, GitRemote, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
+    },
+};
+use url::Url;
+
+pub(crate) struct World {
+    registry: Listed,
+    folder: tempfile::TempDir,
+    remote: Url,
+    pub(crate) base: String,
+}
+
+/// In which order tags are handed to the policy.
+#[derive(Clone, Copy)]
+pub(crate) enum Order {
+    Served,
+    Reversed,
+    Shuffled,
+}
+
+impl World {
+    pub(crate) fn new(registry: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/registries");
+        let fixture = Fixture::open(&fixtures.join(registry)).map_err(|error| error.to_string())?;
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let author = Author {
+            name: "Ada".to_owned(),
+            email: "ada@example.com".to_owned(),
+        };
+        let time = DateTime::<Utc>::from_timestamp(1_767_323_045, 0).unwrap_or_default();
+        let remote = repository::create(&folder.path().join("fleet.git"), files, &author, time);
+        let remote = remote.map_err(|error| error.to_string())?;
+        let registry = Listed {
+            registry: FixtureRegistry::new(fixture),
+            order: Order::Served,
+        };
+        let mut world = Self {
+            registry,
+            folder,
+            remote,
+            base: String::new(),
+        };
+        world.base = world.tip();
+        Ok(world)
+    }
+
+    pub(crate) fn listing(mut self, order: Order) -> Self {
+        self.registry.order = order;
+        self
+    }
+
+    pub(crate) async fn run(&self, config: &Config, intent: Intent) -> Vec<Outcome> {
+        let ports = Ports {
+            registry: &self.registry,
+            remote: Redirected {
+                remote: GitRemote::new(Egress::new(), self.folder.path().join("store")),
+                url: self.remote.clone(),
+            },
+            vault: Documents(DocumentVault {
+                config,
+                docker_config: None,
+            }),
+        };
+        once::run(config, &ports, &Listings::default(), intent).await
+    }
+
+    /// The commit that `main`, or a branch that was pushed, points to.
+    pub(crate) fn tip(&self) -> String {
+        self.first_tip_after_base()
+    }
+
+    /// The newest commit over all branches, told by its distance from the base.
+    pub(crate) fn first_tip_after_base(&self) -> String {
+        let repository = self.open();
+        let mut tips = Vec::new();
+        for reference in repository
+            .references()
+            .expect("references can be read")
+            .all()
+            .expect("and iterated")
+        {
+            let id = reference.expect("each of them").id().detach();
+            tips.push(id.to_string());
+        }
+        tips.sort();
+        tips.dedup();
+        tips.into_iter()
+            .find(|tip| *tip != self.base)
+            .unwrap_or_else(|| self.base.clone())
+    }
+
+    /// The files of the newest commit.
+    pub(crate) fn tree(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
+        let repository = self.open();
+        let id = self
+            .tip()
+            .parse::<gix::ObjectId>()
+            .map_err(|error| error.to_string())?;
+        let commit = repository
+            .find_commit(id)
+            .map_err(|error| error.to_string())?;
+        let mut files = BTreeMap::new();
+        let tree = commit.tree().map_err(|error| error.to_string())?;
+        collect(&repository, tree.id, "", &mut files)?;
+        Ok(files)
+    }
+
+    fn open(&self) -> gix::Repository {
+        gix::open(self.folder.path().join("fleet.git")).expect("the repository was made above")
+    }
+}
+
+fn collect(
+    repository: &gix::Repository,
+    tree: gix::ObjectId,
+    prefix: &str,
+    files: &mut BTreeMap<String, Vec<u8>>,
+) -> Result<(), String> {
+    let tree = repository
+        .find_tree(tree)
+        .map_err(|error| error.to_string())?;
+    for entry in tree.iter() {
+        let entry = entry.map_err(|error| error.to_string())?;
+        let path = format!("{prefix}{}", entry.filename());
+        if entry.mode().is_tree() {
+            collect(repository, entry.object_id(), &format!("{path}/"), files)?;
+        } else {
+            let blob = repository
+                .find_blob(entry.object_id())
+                .map_err(|error| error.to_string())?;
+            files.insert(path, blob.data.clone());
+        }
+    }
+    Ok(())
+}
+
+/// A registry that hands its tags out in some order.
+struct Listed {
+    registry: FixtureRegistry,
+    order: Order,
+}
+
+impl Registry for &Listed {
+    async fn scan(&self, repository: &Repository, access: &Access) -> Result<Scan, ScanError> {
+        let mut scan = self.registry.scan(repository, access).await?;
+        match self.order {
+            Order::Served => {}
+            Order::Reversed => scan.tags.reverse(),
+            Order::Shuffled => {
+                // The same on every run: failures must be repeatable.
+                let mut state = 0x2545_f491_4f6c_dd1d_u64;
+                scan.tags.sort_by_cached_key(|_| {
+                    state ^= state << 13;
+                    state ^= state >> 7;
+                    state ^= state << 17;
+                    state
+                });
+            }
+        }
+        Ok(scan)
+    }
+
+    async fn digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        access: &Access,
+    ) -> Result<Digest, ScanError> {
+        self.registry.digest(repository, tag, access).await
+    }
+}
+
+/// A remote that finds the repository of the case behind every address.
+struct Redirected {
+    remote: GitRemote,
+    url: Url,
+}
+
+impl Remote for Redirected {
+    async fn read(&self, source: &Source, screen: Screen) -> Result<Snapshot, RemoteError> {
+        let source = Source {
+            url: self.url.clone(),
+            ..source.clone()
+        };
+        self.remote.read(&source, screen).await
+    }
+
+    async fn push(
+        &self,
+        source: &Source,
+        snapshot: &Snapshot,
+        commit: &NewCommit,
+    ) -> Result<Pushed, RemoteError> {
+        let source = Source {
+            url: self.url.clone(),
+            ..source.clone()
+        };
+        self.remote.push(&source, snapshot, commit).await
+    }
+}
+
+/// The documents' secrets, and nothing of the machine's.
+struct Documents<'a>(DocumentVault<'a>);
+
+impl Vault for Documents<'_> {
+    async fn open(&self, key: &ObjectKey) -> Result<SecretRecord, VaultError> {
+        self.0.open(key).await
+    }
+
+    fn ambient_keychain(&self, _: &Repository) -> Result<Keychain, VaultError> {
+        Ok(Keychain::default())
+    }
+
+    fn ambient_git_credential(&self, _: &Url) -> Option<Credential> {
+        None
+    }
+}
