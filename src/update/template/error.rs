@@ -66,6 +66,14 @@ pub enum ErrorKind {
         /// How many it was given.
         got: usize,
     },
+    /// A function is given a value of another type than it takes.
+    #[error("{}", wrong_type(expected, got))]
+    WrongType {
+        /// The type it takes, as Go names it.
+        expected: &'static str,
+        /// The type it was given, as Go names it.
+        got: &'static str,
+    },
     /// Rendering failed on this data.
     #[error("{0}")]
     Failed(String),
@@ -136,6 +144,9 @@ impl TemplateError {
                 suggestion.map(|name| format!("did you mean `.{name}`?"))
             }
             ErrorKind::RemovedField(field) => Some(field.replacement().to_owned()),
+            ErrorKind::WrongType { got: NOTHING, .. } => Some(
+                "the value is missing; give it a default, as in `(default \"\" .X)`".to_owned(),
+            ),
             ErrorKind::Limit(limit) => Some(limit.hint()),
             _ => None,
         }
@@ -143,7 +154,20 @@ impl TemplateError {
 
     /// Whether the template fails on every data, and not just on the data at hand.
     pub(super) fn is_certain(&self) -> bool {
-        !matches!(self.kind, ErrorKind::Failed(_))
+        !matches!(
+            self.kind,
+            ErrorKind::Failed(_) | ErrorKind::WrongType { .. }
+        )
+    }
+}
+
+/// What Go calls the type of a value that is missing.
+const NOTHING: &str = "<nil>";
+
+fn wrong_type(expected: &str, got: &str) -> String {
+    match got {
+        NOTHING => format!("invalid value; expected {expected}"),
+        got => format!("wrong type for value; expected {expected}; got {got}"),
     }
 }
 

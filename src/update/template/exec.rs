@@ -1,6 +1,6 @@
 //! Walking the tree: what a template does with its data.
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use super::{
     error::{ErrorKind, RemovedField},
@@ -390,11 +390,16 @@ impl<'t> Run<'t> {
         let mut call = Call {
             arguments: values,
             meter: &mut self.meter,
+            culprit: Cell::new(None),
         };
-        (function.run)(&mut call).map_err(|fault| match fault {
+        let outcome = (function.run)(&mut call);
+        let culprit = call.culprit.get().and_then(|index| arguments.get(index));
+        let place = culprit.map_or(offset, |argument| argument.span.start);
+        outcome.map_err(|fault| match fault {
             ErrorKind::Failed(text) => {
                 failed(format!("error calling {}: {text}", function.name), offset)
             }
+            fault @ ErrorKind::WrongType { .. } => (fault, place),
             fault => (fault, offset),
         })
     }

@@ -5,10 +5,9 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use regex::Regex;
-
 use super::{
     error::ErrorKind,
+    functions::Pattern,
     value::{List, Map, Value},
 };
 
@@ -52,7 +51,7 @@ pub(super) struct Bounded(String);
 pub(super) struct Meter {
     left: usize,
     dicts: Vec<Map>,
-    pub(super) patterns: BTreeMap<String, Regex>,
+    pub(super) patterns: BTreeMap<String, Pattern>,
 }
 
 impl Limit {

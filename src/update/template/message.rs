@@ -55,27 +55,44 @@ pub struct FileObjectChange {
 pub fn message_value(data: &MessageData<'_>) -> Value {
     let values = data.values.iter();
     let values = values.map(|(key, value)| (Arc::from(key.as_str()), Value::from(value.as_str())));
-    build(
-        data,
-        Map::of_texts("map[string]string", Value::from(""), values),
-    )
+    let values = Map::of_texts("map[string]string", Value::from(""), values);
+    let (namespace, name) = data.automation;
+    let full_name = format!("{namespace}/{name}");
+    let automation = Struct {
+        type_name: "types.NamespacedName",
+        fields: vec![text("Namespace", namespace), text("Name", name)],
+        methods: vec![("String", Value::from(full_name.as_str()))],
+        text: Some(full_name.into()),
+    };
+    structure(Struct {
+        type_name: "source.TemplateData",
+        fields: vec![
+            Field::new("AutomationObject", structure(automation)),
+            Field::new("Changed", changed(data.changes)),
+            Field::new("Values", Value::Map(values)),
+        ],
+        ..Struct::default()
+    })
 }
 
 /// Tries a template at configuration load: reads it, and renders it on sample data.
 ///
-/// The values of the configuration are not known here, so only faults that no data can mend are
-/// reported: of grammar, unknown functions and fields, removed fields, and limits.
+/// See [`check_with`]; here, the template has no values.
 pub fn check(source: &str) -> Result<(), TemplateError> {
+    check_with(source, &BTreeMap::new())
+}
+
+/// Tries a template at configuration load, with the values that it will have.
+///
+/// A real commit changes other things than the sample does, so only faults that no data can mend
+/// are reported: of grammar, unknown functions and fields, removed fields, and limits.
+pub fn check_with(source: &str, values: &BTreeMap<String, String>) -> Result<(), TemplateError> {
     let template = Template::parse(source)?;
-    let sample = sample();
-    let data = build(
-        &MessageData {
-            automation: ("flux-system", "sample"),
-            changes: &sample,
-            values: &BTreeMap::new(),
-        },
-        Map::of_texts("map[string]string", Value::from(""), []),
-    );
+    let data = message_value(&MessageData {
+        automation: ("flux-system", "sample"),
+        changes: &sample(),
+        values,
+    });
     match template.render(&data) {
         Err(error) if error.is_certain() => Err(error),
         _ => Ok(()),
@@ -95,26 +112,6 @@ fn sample() -> [FileObjectChange; 2] {
         old: format!("registry.test/{name}:1.0.0"),
         new: format!("registry.test/{name}:1.1.0"),
         setter: format!("apps:{name}"),
-    })
-}
-
-fn build(data: &MessageData<'_>, values: Map) -> Value {
-    let (namespace, name) = data.automation;
-    let full_name = format!("{namespace}/{name}");
-    let automation = Struct {
-        type_name: "types.NamespacedName",
-        fields: vec![text("Namespace", namespace), text("Name", name)],
-        methods: vec![("String", Value::from(full_name.as_str()))],
-        text: Some(full_name.into()),
-    };
-    structure(Struct {
-        type_name: "source.TemplateData",
-        fields: vec![
-            Field::new("AutomationObject", structure(automation)),
-            Field::new("Changed", changed(data.changes)),
-            Field::new("Values", Value::Map(values)),
-        ],
-        ..Struct::default()
     })
 }
 

@@ -26,7 +26,7 @@ pub mod value;
 pub use self::{
     error::{ErrorKind, RemovedField, TemplateError},
     limits::Limit,
-    message::{FileObjectChange, MessageData, check, message_value},
+    message::{FileObjectChange, MessageData, check, check_with, message_value},
     value::Value,
 };
 
@@ -65,3 +65,6 @@ impl Template {
             .map_err(|(kind, offset)| TemplateError::new(kind, offset, &self.source))
     }
 }
+
+#[cfg(test)]
+mod tests;

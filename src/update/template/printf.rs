@@ -237,3 +237,125 @@ fn argument_index<'f>(
     }
     rest
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn formats_print_as_in_go() {
+        check(
+            r#"printf "%d|%5d|%-5d|%05d|%+d|% d" 42 42 42 42 42 42"#,
+            "42|   42|42   |00042|+42| 42",
+        );
+        check(
+            r#"printf "%d|%05d|%-05d|% d|%+d" -42 -42 -42 -42 -42"#,
+            "-42|-0042|-42  |-42|-42",
+        );
+        check(
+            r#"printf "%b|%o|%#o|%O|%x|%X|%#x|%#b" 5 8 8 8 255 255 255 5"#,
+            "101|10|010|0o10|ff|FF|0xff|0b101",
+        );
+        check(
+            r#"printf "%c|%q|%U|%#U" 65 65 0x1F600 65"#,
+            "A|'A'|U+1F600|U+0041 'A'",
+        );
+        check(
+            r#"printf "%6.3d|%+.3d|%.0d|%08d" 7 7 0 -42"#,
+            "   007|+007||-0000042",
+        );
+        check(
+            r#"printf "%s|%5s|%-5s|%.2s|%5.1s|%05s" "abc" "abc" "abc" "abc" "abc" "ab""#,
+            "abc|  abc|abc  |ab|    a|000ab",
+        );
+        check(
+            r#"printf "%q|%+q|%#q|%x|%X|% x|%#x" "a\t\u00a0é" "é" "a" "hi" "hi" "hi" "hi""#,
+            r#""a\t\u00a0é"|"\u00e9"|`a`|6869|6869|68 69|0x6869"#,
+        );
+        check(
+            r#"printf "%t|%v|%5t|%-7t|" true false true false"#,
+            "true|false| true|false  |",
+        );
+        check(
+            r#"printf "%f|%.2f|%6.1f|%-8.1f|%08.2f|%+.1f" 1.5 3.14159 2.25 2.5 -3.14159 2.0"#,
+            "1.500000|3.14|   2.2|2.5     |-0003.14|+2.0",
+        );
+        check(
+            r#"printf "%e|%E|%.3e|%g|%G|%.3g|%.10g" 1234.5678 1e-7 1.5 1e6 1e-7 1234.5678 100000.0"#,
+            "1.234568e+03|1.000000E-07|1.500e+00|1e+06|1E-07|1.23e+03|100000",
+        );
+        check(
+            r#"printf "%v|%v|%v|%v|%v" 1000000.0 123456789.0 100000.0 0.0001 0.00001"#,
+            "1e+06|1.23456789e+08|100000|0.0001|1e-05",
+        );
+        check(
+            r#"printf "%.0f|%.0f|%.0f|%.20g" 0.5 1.5 2.5 0.1"#,
+            "0|2|2|0.10000000000000000555",
+        );
+        check(
+            r#"printf "%v|%+v|%d|%q" (list 1 "a" nil) (dict "b" 1 "a" "x") (list 1 22) (list "a" "b")"#,
+            r#"[1 a <nil>]|map[a:x b:1]|[1 22]|["a" "b"]"#,
+        );
+        check(
+            r#"printf "%5v|%-5v|%x" (list 1 2) "é" (list "a" "b")"#,
+            "[    1     2]|é    |[61 62]",
+        );
+        check(
+            r#"printf "%#v|%#v|%#v|%#v" "a" 1.0 (list 1 "a" nil) (splitList "," "a,b")"#,
+            r#""a"|1|[]interface {}{1, "a", interface {}(nil)}|[]string{"a", "b"}"#,
+        );
+        check(
+            r#"printf "%T|%T|%T|%T|%T|%T" 1 1.5 "a" nil (list) (dict)"#,
+            "int|float64|string|<nil>|[]interface {}|map[string]interface {}",
+        );
+        check(
+            r#"printf "%v|%s|%q|%20s|%d" .AutomationObject .AutomationObject .AutomationObject .AutomationObject .AutomationObject"#,
+            r#"flux-system/apps|flux-system/apps|"flux-system/apps"|    flux-system/apps|{%!d(string=flux-system) %!d(string=apps)}"#,
+        );
+        check(
+            r#"printf "%+v|%#v" .AutomationObject .AutomationObject"#,
+            r#"flux-system/apps|types.NamespacedName{Namespace:"flux-system", Name:"apps"}"#,
+        );
+        check(r#"printf "%6.2f%%|%5%" 12.345"#, " 12.35%|%");
+        check(r#"printf "%[2]d %[1]d" 1 2"#, "2 1");
+        check(
+            r#"printf "%*d|%-*d|%.*f|%[1]*[2]d" 5 1 5 2 2 3.14159"#,
+            "    1|2    |3.14|    1",
+        );
+    }
+
+    #[test]
+    fn wrong_formats_are_noted_in_the_text() {
+        check(r#"printf "%d" "x""#, "%!d(string=x)");
+        check(r#"printf "%s" 1"#, "%!s(int=1)");
+        check(r#"printf "%z" 1"#, "%!z(int=1)");
+        check(r#"printf "%é" 1"#, "%!é(int=1)");
+        check(r#"printf "%d""#, "%!d(MISSING)");
+        check(r#"printf "%d" 1 2 "x""#, "1%!(EXTRA int=2, string=x)");
+        check(r#"printf "%""#, "%!(NOVERB)");
+        check(r#"printf "%!""#, "%!!(MISSING)");
+        check(r#"printf "%s %v" nil nil"#, "%!s(<nil>) <nil>");
+        check(r#"printf "%d" (list 1 "x" nil)"#, "[1 %!d(string=x) <nil>]");
+        check(r#"printf "%d" true"#, "%!d(bool=true)");
+        check(r#"printf "%t" 1"#, "%!t(int=1)");
+        check(r#"printf "%q" 1.5"#, "%!q(float64=1.5)");
+        check(r#"printf "%5d" "hi""#, "%!d(string=   hi)");
+        check(r#"printf "%[3]d" 1"#, "%!d(BADINDEX)");
+        check(r#"printf "%[x]d" 1"#, "%!d(BADINDEX)");
+        check(r#"printf "%[1" 1"#, "%!(NOVERB)");
+        check(r#"printf "%*d" "a" 1"#, "%!(BADWIDTH)1");
+        check(r#"printf "%.*d" -1 5"#, "%!(BADPREC)5");
+    }
+
+    #[test]
+    fn printing_puts_spaces_between_operands_that_are_no_texts() {
+        check(
+            r#"print 1 2 "a" "b" 3 4.5 nil true"#,
+            "1 2ab3 4.5 <nil> true",
+        );
+        check("print", "");
+        check(r#"println 1 "a""#, "1 a\n");
+        check("println", "\n");
+        check("print .Values.nope", "<nil>");
+    }
+}

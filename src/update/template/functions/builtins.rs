@@ -151,3 +151,35 @@ fn query(character: char) -> Option<String> {
     let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
     Some(bytes.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn values_are_followed_and_measured() {
+        check(r#"len "é""#, "2");
+        check("len (list 1 2)", "2");
+        check("len .Changed.Objects", "3");
+        check("index (list 1 2) 1", "2");
+        check(r#"index (dict "a" (list 1 2 3)) "a" 1"#, "2");
+        check(r#"index "abc" 0"#, "97");
+        check(r#"index .Values "cluster""#, "prod");
+        check(r#"index .Values "nope""#, "");
+        check(r#"index (dict) "x""#, "<no value>");
+        check(r#"index .Changed.FileChanges "nope""#, "map[]");
+        check("not 0", "true");
+        check(r#"not "a""#, "false");
+        check(
+            r#"html "<a href='x'>&\"""#,
+            "&lt;a href=&#39;x&#39;&gt;&amp;&#34;",
+        );
+        check("html .Values.nope", "&lt;no value&gt;");
+        check(
+            r#"js "it's \"x\" <b> & = \n\t é""#,
+            r#"it\'s \"x\" \u003Cb\u003E \u0026 \u003D \u000A\u0009 é"#,
+        );
+        check(r#"urlquery "a b&c=d/é~-_.""#, "a+b%26c%3Dd%2F%C3%A9~-_.");
+        check(r#"urlquery 1 "a""#, "1a");
+    }
+}

@@ -149,3 +149,39 @@ fn structs_alike(
     }
     Ok(same)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn comparisons_are_gos() {
+        check("eq 1 1", "true");
+        check("eq 1 2 1", "true");
+        check(r#"eq "a" "b""#, "false");
+        check("eq true true", "true");
+        check("eq 1.5 1.5", "true");
+        check("eq (add 1 2) 3", "true");
+        check(r#"eq (index "a" 0) 97"#, "true");
+        check("eq nil nil", "true");
+        check(r#"eq .Values.nope "a""#, "false");
+        check("eq .AutomationObject .AutomationObject", "true");
+        check(
+            "eq (index .Changed.Changes 0) (index .Changed.Changes 1)",
+            "false",
+        );
+        check("ne 1 2", "true");
+        check("lt 1 2", "true");
+        check("le 2 2", "true");
+        check(r#"gt "a" "b""#, "false");
+        check("ge 1.5 1.0", "true");
+        check("deepEqual (list 1) (list 1)", "true");
+        check(r#"deepEqual (list 1) (list "1")"#, "false");
+        check("deepEqual 1 (add 1)", "false");
+        check(
+            r#"deepEqual (dict "a" (list 1)) (dict "a" (list 1))"#,
+            "true",
+        );
+        check(r#"deepEqual (dict "a" 1) (dict "b" 1)"#, "false");
+    }
+}

@@ -7,7 +7,7 @@ use super::{
         limits::{Limit, Meter, VALUE_DEPTH},
         value::{Map, Value},
     },
-    Call, DICT, Fault, Function, MANY, Outcome, strings,
+    Call, DICT, Fault, Function, MANY, Outcome, failed, strings,
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -112,7 +112,8 @@ fn dig(call: &mut Call<'_>) -> Outcome {
     for index in 0..count - 2 {
         let key = call.text(index)?;
         let Value::Map(map) = &value else {
-            return Err(super::wrong_type(DICT, Some(&value)));
+            let got = value.type_name();
+            return Err(failed(format!("interface conversion: {got} is not {DICT}")));
         };
         match map.get(&key) {
             Some(inner) => value = inner,
@@ -193,5 +194,66 @@ fn copy(value: &Value, meter: &mut Meter, depth: usize) -> Outcome {
             Ok(Value::Map(copied))
         }
         value => Ok(value.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn maps_are_made_and_read() {
+        check(r#"dict "a" 1 "b""#, "map[a:1 b:]");
+        check("dict 1 2", "map[1:2]");
+        check(r#"get (dict "a" 1) "a""#, "1");
+        check(r#"get (dict) "a""#, "");
+        check(r#"hasKey (dict "a" 1) "a""#, "true");
+        check(r#"hasKey (dict "a" 1) "b""#, "false");
+        check(
+            r#"pluck "a" (dict "a" 1) (dict "b" 2) (dict "a" 3)"#,
+            "[1 3]",
+        );
+        check(r#"keys (dict "a" 1)"#, "[a]");
+        check(r#"values (dict "a" 1)"#, "[1]");
+        check(r#"pick (dict "a" 1 "b" 2) "a" "z""#, "map[a:1]");
+        check(r#"omit (dict "a" 1 "b" 2) "a" "z""#, "map[b:2]");
+        check(r#"dig "a" "b" "none" (dict "a" (dict "b" 5))"#, "5");
+        check(r#"dig "a" "z" "none" (dict "a" (dict "b" 5))"#, "none");
+        check(r#"set (dict "a" 1) "b" 2"#, "map[a:1 b:2]");
+        check(r#"unset (dict "a" 1) "a""#, "map[]");
+        check(r#"deepCopy (dict "a" (list 1))"#, "map[a:[1]]");
+    }
+
+    #[test]
+    fn maps_are_merged() {
+        check(r#"merge (dict "a" 1) (dict "a" 2 "b" 3)"#, "map[a:1 b:3]");
+        check(
+            r#"mergeOverwrite (dict "a" 1) (dict "a" 2 "b" 3)"#,
+            "map[a:2 b:3]",
+        );
+        check(
+            r#"merge (dict "a" (dict "x" 1)) (dict "a" (dict "y" 2))"#,
+            "map[a:map[x:1 y:2]]",
+        );
+        check(r#"merge (dict "a" "") (dict "a" 2)"#, "map[a:2]");
+        check(r#"merge (dict "a" 1) (dict "a" (dict "b" 2))"#, "map[a:1]");
+        check(r#"merge (dict) (dict "a" nil)"#, "map[]");
+        check(r#"mergeOverwrite (dict "a" 1) (dict "a" "")"#, "map[a:]");
+        check(
+            r#"mergeOverwrite (dict "a" 1) (dict "a" nil)"#,
+            "map[a:<nil>]",
+        );
+        check(
+            r#"mergeOverwrite (dict "a" 1) (dict "a" (dict "b" 2))"#,
+            "map[a:1]",
+        );
+        check(
+            r#"mergeOverwrite (dict "a" 1) (dict "a" (list 2))"#,
+            "map[a:[2]]",
+        );
+        check(
+            r#"mergeOverwrite (dict "a" (list 1)) (dict "a" (list))"#,
+            "map[a:[]]",
+        );
     }
 }

@@ -151,3 +151,44 @@ fn from_base32(text: &str) -> Result<Vec<u8>, usize> {
         Err(digits.len() / 8 * 8)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn hashes_and_encodings_agree_with_go() {
+        check(r#"sha1sum "a""#, "86f7e437faa5a7fce15d1ddcb9eaeaea377667b8");
+        check(
+            r#"sha256sum "a""#,
+            "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+        );
+        check(r#"adler32sum "hello""#, "103547413");
+        check(r#"b64enc "héllo""#, "aMOpbGxv");
+        check(r#"b64dec "aMOpbGxv""#, "héllo");
+        check(r#"b64dec "YR==""#, "a");
+        check(r#"b64dec "YWJj\nZGVm""#, "abcdef");
+        check(r#"b32enc "hello""#, "NBSWY3DP");
+        check(r#"b32enc "a""#, "ME======");
+        check(r#"b32enc "abcd""#, "MFRGGZA=");
+        check(r#"b32enc """#, "");
+        check(r#"b32dec "NBSWY3DP""#, "hello");
+        check(r#"b32dec "ME======""#, "a");
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_gives_the_reason() {
+        check(r#"b64dec "a""#, "illegal base64 data at input byte 0");
+        check(r#"b64dec "!!!!""#, "illegal base64 data at input byte 0");
+        check(r#"b64dec "YQ=""#, "illegal base64 data at input byte 3");
+        check(r#"b64dec "YWI!""#, "illegal base64 data at input byte 3");
+        check(r#"b64dec "YQ==x""#, "illegal base64 data at input byte 4");
+        check(r#"b64dec "Y===""#, "illegal base64 data at input byte 1");
+        check(r#"b32dec "a""#, "illegal base32 data at input byte 0");
+        check(r#"b32dec "ME""#, "illegal base32 data at input byte 0");
+        check(
+            r#"b32dec "NBSWY3DPX""#,
+            "illegal base32 data at input byte 8",
+        );
+    }
+}

@@ -227,3 +227,51 @@ fn collect(fields: &Rc<Struct>, members: &mut Vec<(Option<String>, Value)>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn json_is_written_as_by_go() {
+        check(
+            r#"toJson (dict "b" 1 "a" "x<y>&z" "c" (list 1 2.5 nil true))"#,
+            r#"{"a":"x\u003cy\u003e\u0026z","b":1,"c":[1,2.5,null,true]}"#,
+        );
+        check(r#"toRawJson (dict "a" "<&>")"#, r#"{"a":"<&>"}"#);
+        check(
+            r#"toPrettyJson (dict "a" (list 1 2) "b" (dict) "c" (list) "d" (dict "x" 1))"#,
+            "{\n  \"a\": [\n    1,\n    2\n  ],\n  \"b\": {},\n  \"c\": [],\n  \"d\": {\n    \"x\": 1\n  }\n}",
+        );
+        check(
+            r#"toJson "é\n\t\"\\\u0001\u007f\u2028""#,
+            r#""é\n\t\"\\\u0001\u2028""#,
+        );
+        check(
+            "toJson (list 1e21 1e20 1e-7 0.000001 100.0)",
+            "[1e+21,100000000000000000000,1e-7,0.000001,100]",
+        );
+        check(
+            "toJson .AutomationObject",
+            r#"{"Namespace":"flux-system","Name":"apps"}"#,
+        );
+        check(
+            "toJson .Changed.Changes",
+            r#"[{"OldValue":"web:1.0","NewValue":"web:1.1","Setter":"apps:web"},{"OldValue":"1.0","NewValue":"1.1","Setter":"apps:web:tag"},{"OldValue":"db:5","NewValue":"db:6","Setter":"apps:db"}]"#,
+        );
+        check("toJson .Values", r#"{"cluster":"prod","n":"3"}"#);
+        check("toJson .Changed", "");
+    }
+
+    #[test]
+    fn json_is_read() {
+        check(
+            r#"(fromJson "{\"a\":{\"b\":[1,\"x\",null,true,1.5]}}").a.b"#,
+            "[1 x <nil> true 1.5]",
+        );
+        check(r#"fromJson "{\"b\":1,\"a\":2}""#, "map[a:2 b:1]");
+        check(r#"fromJson "12345678""#, "1.2345678e+07");
+        check(r#"fromJson "nonsense""#, "<no value>");
+        check(r#"fromJson "null""#, "<no value>");
+    }
+}

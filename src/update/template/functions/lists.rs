@@ -182,3 +182,40 @@ fn chunk(call: &mut Call<'_>) -> Outcome {
     }
     Ok(Value::List(List::new("[][]interface {}", chunks)))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn lists_are_made_and_cut() {
+        check(r#"list 1 "a""#, "[1 a]");
+        check("tuple 1 2", "[1 2]");
+        check("first (list 1 2)", "1");
+        check("first (list)", "<no value>");
+        check("last (list 1 2)", "2");
+        check("rest (list 1 2 3)", "[2 3]");
+        check("rest (list)", "[]");
+        check("initial (list 1 2 3)", "[1 2]");
+        check("reverse (list 1 2 3)", "[3 2 1]");
+        check("append (list 1 2) 3", "[1 2 3]");
+        check(r#"push (list 1) "a""#, "[1 a]");
+        check("prepend (list 1 2) 0", "[0 1 2]");
+        check(
+            r#"concat (list 1) (list 2 3) (splitList "," "a,b")"#,
+            "[1 2 3 a b]",
+        );
+        check(r#"uniq (list 1 2 1 "a" "a" "1")"#, "[1 2 a 1]");
+        check("without (list 1 2 3) 1 3", "[2]");
+        check("has 1 (list 1 2)", "true");
+        check(r#"has "1" (list 1)"#, "false");
+        check("has 1 nil", "false");
+        check(r#"compact (list 1 0 "" "a" nil)"#, "[1 a]");
+        check("chunk 2 (list 1 2 3)", "[[1 2] [3]]");
+        check("chunk 3 (list 1 2 3)", "[[1 2 3]]");
+        check("slice (list 1 2 3 4) 1 3", "[2 3]");
+        check("slice (list 1 2 3) 1", "[2 3]");
+        check("slice (list) 1 2", "<no value>");
+        check("(first .Changed.Changes).NewValue", "web:1.1");
+    }
+}

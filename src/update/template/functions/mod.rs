@@ -18,7 +18,7 @@ mod urls;
 mod versions;
 mod words;
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use super::{
     error::ErrorKind,
@@ -27,7 +27,7 @@ use super::{
     value::{List, Map, Value},
 };
 
-pub(super) use self::versions::compare_versions;
+pub(super) use self::{patterns::Pattern, versions::compare_versions};
 
 /// A function, and how many arguments it takes.
 pub(super) struct Function {
@@ -50,6 +50,8 @@ pub(super) enum Special {
 pub(super) struct Call<'m> {
     pub(super) arguments: Vec<Value>,
     pub(super) meter: &'m mut Meter,
+    /// The argument that has the wrong type, so that the error can point to it.
+    pub(super) culprit: Cell<Option<usize>>,
 }
 
 /// What a call gives.
@@ -89,6 +91,13 @@ pub(super) fn lookup(name: &str) -> Result<&'static Function, Fault> {
         name: name.to_owned(),
         suggestion: spelling::nearest(name, all.map(|function| function.name)),
     })
+}
+
+/// Every function's name.
+#[cfg(test)]
+pub(super) fn names() -> Vec<&'static str> {
+    let all = ALL.into_iter().flatten().chain(versions::FUNCTIONS);
+    all.map(|function| function.name).collect()
 }
 
 impl std::fmt::Debug for Function {
@@ -144,10 +153,17 @@ impl Call<'_> {
         self.arguments.iter().skip(index).cloned().collect()
     }
 
+    /// The fault that the argument at `index` is not what the function takes.
+    fn wrong_type(&self, index: usize, expected: &'static str) -> Fault {
+        self.culprit.set(Some(index));
+        let got = self.value(index).type_name();
+        ErrorKind::WrongType { expected, got }
+    }
+
     fn text(&self, index: usize) -> Result<Arc<str>, Fault> {
         match self.arguments.get(index) {
             Some(Value::Str(text)) => Ok(text.clone()),
-            other => Err(wrong_type("string", other)),
+            _ => Err(self.wrong_type(index, "string")),
         }
     }
 
@@ -165,7 +181,7 @@ impl Call<'_> {
             Some(value) => value.as_whole().and_then(|whole| i64::try_from(whole).ok()),
             None => None,
         };
-        whole.ok_or_else(|| wrong_type("int", value))
+        whole.ok_or_else(|| self.wrong_type(index, "int"))
     }
 
     /// A whole number that counts something: what is negative counts nothing.
@@ -176,14 +192,14 @@ impl Call<'_> {
     fn list(&self, index: usize) -> Result<List, Fault> {
         match self.arguments.get(index) {
             Some(Value::List(list)) => Ok(list.clone()),
-            other => Err(wrong_type("list", other)),
+            _ => Err(self.wrong_type(index, "list")),
         }
     }
 
     fn map(&self, index: usize) -> Result<Map, Fault> {
         match self.arguments.get(index) {
             Some(Value::Map(map)) if !map.has_struct_keys() => Ok(map.clone()),
-            other => Err(wrong_type("map[string]interface {}", other)),
+            _ => Err(self.wrong_type(index, DICT)),
         }
     }
 
@@ -193,10 +209,7 @@ impl Call<'_> {
         if map.is_writable() {
             return Ok(map);
         }
-        Err(wrong_type(
-            "map[string]interface {}",
-            self.arguments.get(index),
-        ))
+        Err(self.wrong_type(index, DICT))
     }
 
     fn items(&mut self, items: Vec<Value>) -> Outcome {
@@ -217,17 +230,6 @@ impl Call<'_> {
 
 /// The type that `dict` makes.
 const DICT: &str = "map[string]interface {}";
-
-fn wrong_type(expected: &str, got: Option<&Value>) -> Fault {
-    let text = match got {
-        None | Some(Value::Nil) => format!("invalid value; expected {expected}"),
-        Some(value) => {
-            let got = value.type_name();
-            format!("wrong type for value; expected {expected}; got {got}")
-        }
-    };
-    ErrorKind::Failed(text)
-}
 
 fn failed(text: impl Into<String>) -> Fault {
     ErrorKind::Failed(text.into())

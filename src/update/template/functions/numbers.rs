@@ -230,3 +230,89 @@ fn seq(call: &mut Call<'_>) -> Outcome {
     let texts = numbers.iter().map(i64::to_string).collect::<Vec<_>>();
     call.give(super::strings::join(&texts, " ")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn arithmetic_is_sprigs() {
+        check("add 1 2 3", "6");
+        check(r#"add "1" 2.7 true"#, "4");
+        check("add", "0");
+        check("add1 1", "2");
+        check("sub 5 3", "2");
+        check("mul 2 3 4", "24");
+        check("div -7 2", "-3");
+        check("mod -7 3", "-1");
+        check("max 1 5 3", "5");
+        check("min 4 2 8", "2");
+        check("biggest 1 9", "9");
+        check("maxf 1.5 2", "2");
+        check("minf 1.5 2", "1.5");
+    }
+
+    #[test]
+    fn floats_are_computed_in_decimals() {
+        check("addf 0.1 0.2", "0.3");
+        check("addf 1e20 1", "1e+20");
+        check(r#"addf "1.5" "2""#, "3.5");
+        check("add1f 1.5", "2.5");
+        check("subf 7.5 2 3", "2.5");
+        check("subf 0.3 0.1", "0.2");
+        check("mulf 0.1 0.1", "0.01");
+        check("divf 10 2 4", "1.25");
+        check("divf 2 3", "0.6666666666666667");
+        check("divf -1 3", "-0.3333333333333333");
+        check("divf -2 -3", "0.6666666666666667");
+        check("divf 5 0.001", "5000");
+        check("divf 22 7", "3.142857142857143");
+        check("ceil -1.1", "-1");
+        check(r#"floor "2.7""#, "2");
+        check("round 123.5555 3", "123.556");
+        check("round 2.5 0", "3");
+        check("round -2.5 0", "-3");
+        check("round 123.4567 2 0.9", "123.45");
+        check("round 1234 -2", "1200");
+    }
+
+    #[test]
+    fn anything_becomes_a_number() {
+        check(r#"atoi "12""#, "12");
+        check(r#"atoi "x""#, "0");
+        check(r#"int "0x1f""#, "31");
+        check(r#"int "010""#, "8");
+        check("int 3.9", "3");
+        check("int true", "1");
+        check("int nil", "0");
+        check(r#"int "3.0""#, "3");
+        check(r#"int "3.5""#, "0");
+        check(r#"int " 3""#, "0");
+        check(r#"int64 "5""#, "5");
+        check(r#"float64 "1.5""#, "1.5");
+        check(r#"float64 "x""#, "0");
+        check("toDecimal 777", "511");
+        check(r#"toDecimal "9""#, "0");
+    }
+
+    #[test]
+    fn numbers_are_counted_out() {
+        check("until 5", "[0 1 2 3 4]");
+        check("until -3", "[0 -1 -2]");
+        check("untilStep 3 10 2", "[3 5 7 9]");
+        check("untilStep 10 3 -2", "[10 8 6 4]");
+        check("untilStep 3 10 -1", "[]");
+        check("untilStep 3 10 0", "[]");
+        check("seq 5", "1 2 3 4 5");
+        check("seq -3", "1 0 -1 -2 -3");
+        check("seq 2 5", "2 3 4 5");
+        check("seq 5 2", "5 4 3 2");
+        check("seq 0 2 10", "0 2 4 6 8 10");
+        check("seq 10 -3 0", "10 7 4 1");
+        check("seq 5 1 2", "");
+        check("seq 1 0 3", "");
+        check("seq 0", "1 0");
+        check("seq", "");
+        check("seq 1 2 3 4", "");
+    }
+}

@@ -67,3 +67,33 @@ fn clean(path: &str) -> String {
         (false, _) => cleaned,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn paths_are_taken_apart() {
+        check(r#"base "a/b.txt""#, "b.txt");
+        check(r#"base """#, ".");
+        check(r#"base "/""#, "/");
+        check(r#"base "a/""#, "a");
+        check(r#"dir "a/b/c""#, "a/b");
+        check(r#"dir "a""#, ".");
+        check(r#"dir "/a""#, "/");
+        check(r#"dir "a//b""#, "a");
+        check(r#"clean "a/../b//c/./d/""#, "b/c/d");
+        check(r#"clean """#, ".");
+        check(r#"clean "/../a""#, "/a");
+        check(r#"clean "../../a""#, "../../a");
+        check(r#"ext "a/b.tar.gz""#, ".gz");
+        check(r#"ext "a.b/c""#, "");
+        check(r#"ext "a.""#, ".");
+        check(r#"isAbs "/a""#, "true");
+        check(r#"osBase "a/b""#, "b");
+        check(r#"osDir "a/b""#, "a");
+        check(r#"osClean "a//b""#, "a/b");
+        check(r#"osExt "a.b""#, ".b");
+        check(r#"osIsAbs "a""#, "false");
+    }
+}

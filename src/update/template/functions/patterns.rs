@@ -1,5 +1,7 @@
 //! Regular expressions, with Go's syntax and Go's ASCII classes.
 
+use std::sync::Arc;
+
 use regex::{Regex, RegexBuilder};
 
 use super::{
@@ -42,11 +44,23 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 /// How many bytes a pattern may have.
 const PATTERN_BYTES: usize = 1024;
-/// How many bytes a compiled pattern may take.
-const COMPILED_BYTES: usize = 256 * 1024;
+/// How many bytes a compiled pattern may take, and what it pays then for each byte it searches.
+///
+/// Searching is linear in the text and, at worst, in the size of the pattern too: `.{500}` is
+/// short to write and long to run.
+const SIZES: [(usize, usize); 3] = [(16 << 10, 1), (64 << 10, 8), (256 << 10, 32)];
+/// How many steps it takes to try one size.
+const COMPILING: usize = 200;
+
+/// A compiled pattern, and what it pays for each byte it searches.
+#[derive(Clone)]
+pub(in crate::update::template) struct Pattern {
+    regex: Regex,
+    weight: usize,
+}
 
 /// Compiles the first argument, once for each pattern of a rendering.
-fn pattern(call: &mut Call<'_>) -> Result<Regex, Fault> {
+fn pattern(call: &mut Call<'_>) -> Result<Pattern, Fault> {
     let source = call.text(0)?;
     if let Some(pattern) = call.meter.patterns.get(&*source) {
         return Ok(pattern.clone());
@@ -56,21 +70,32 @@ fn pattern(call: &mut Call<'_>) -> Result<Regex, Fault> {
             "a pattern has at most {PATTERN_BYTES} bytes"
         )));
     }
-    call.meter.spend(100 + 8 * source.len())?;
-    let pattern = RegexBuilder::new(&translated(&source))
-        .octal(true)
-        .size_limit(COMPILED_BYTES)
-        .dfa_size_limit(COMPILED_BYTES)
-        .build()
-        .map_err(|error| {
-            let text = error.to_string();
-            let reason = text.lines().last().unwrap_or_default();
-            failed(format!("regexp: `{source}`: {}", reason.trim()))
-        })?;
-    call.meter
-        .patterns
-        .insert(source.to_string(), pattern.clone());
-    Ok(pattern)
+    let translated = translated(&source);
+    let mut reason = String::new();
+    for (size, weight) in SIZES {
+        call.meter.spend(COMPILING + source.len())?;
+        let regex = RegexBuilder::new(&translated)
+            .octal(true)
+            .size_limit(size)
+            .dfa_size_limit(size)
+            .build();
+        match regex {
+            Ok(regex) => {
+                let pattern = Pattern { regex, weight };
+                let patterns = &mut call.meter.patterns;
+                patterns.insert(source.to_string(), pattern.clone());
+                return Ok(pattern);
+            }
+            Err(error) => {
+                reason = error.to_string();
+                if !matches!(error, regex::Error::CompiledTooBig(_)) {
+                    break;
+                }
+            }
+        }
+    }
+    let reason = reason.lines().last().unwrap_or_default().trim();
+    Err(failed(format!("regexp: `{source}`: {reason}")))
 }
 
 /// Rewrites what Go reads otherwise: classes are ASCII, and a bracket, `&&` or `~~` in a class is
@@ -154,20 +179,21 @@ fn is_count(rest: &str) -> bool {
     !least.is_empty() && are_digits(least) && are_digits(most)
 }
 
-fn subject(call: &mut Call<'_>) -> Result<std::sync::Arc<str>, Fault> {
+/// The pattern, and the text that it searches, paid for.
+fn search(call: &mut Call<'_>) -> Result<(Regex, Arc<str>), Fault> {
+    let pattern = pattern(call)?;
     let text = call.text(1)?;
-    // Searching looks at each byte more than once.
-    call.meter.spend_text(4 * text.len())?;
-    Ok(text)
+    call.meter.spend(text.len() * pattern.weight / 8)?;
+    Ok((pattern.regex, text))
 }
 
 fn matches(call: &mut Call<'_>) -> Outcome {
-    let (pattern, text) = (pattern(call)?, subject(call)?);
+    let (pattern, text) = search(call)?;
     Ok(Value::Bool(pattern.is_match(&text)))
 }
 
 fn find(call: &mut Call<'_>) -> Outcome {
-    let (pattern, text) = (pattern(call)?, subject(call)?);
+    let (pattern, text) = search(call)?;
     call.give(pattern.find(&text).map_or("", |found| found.as_str()))
 }
 
@@ -176,7 +202,7 @@ fn most(call: &Call<'_>) -> Result<usize, Fault> {
 }
 
 fn find_all(call: &mut Call<'_>) -> Outcome {
-    let (pattern, text, most) = (pattern(call)?, subject(call)?, most(call)?);
+    let ((pattern, text), most) = (search(call)?, most(call)?);
     let found = pattern.find_iter(&text).take(most);
     call.meter.texts(found.map(|found| found.as_str()))
 }
@@ -189,7 +215,7 @@ enum Replacement {
 }
 
 fn replace(call: &mut Call<'_>, replacement: Replacement) -> Outcome {
-    let (pattern, text, new) = (pattern(call)?, subject(call)?, call.text(2)?);
+    let ((pattern, text), new) = (search(call)?, call.text(2)?);
     let mut replaced = Bounded::default();
     let mut end = 0;
     for captures in pattern.captures_iter(&text) {
@@ -248,7 +274,7 @@ fn expand(captures: &regex::Captures<'_>, new: &str, out: &mut Bounded) -> Resul
 }
 
 fn split(call: &mut Call<'_>) -> Outcome {
-    let (pattern, text, most) = (pattern(call)?, subject(call)?, most(call)?);
+    let ((pattern, text), most) = (search(call)?, most(call)?);
     if most == 0 {
         return call.meter.list("[]string", Vec::new());
     }
@@ -283,4 +309,58 @@ fn quote_meta(text: &str) -> String {
         quoted.push(character);
     }
     quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn patterns_find_as_in_go() {
+        check(r#"regexMatch "^a.c$" "abc""#, "true");
+        check(r#"regexMatch "\\d+" "٣""#, "false");
+        check(r#"regexMatch "(" "a""#, "false");
+        check(r#"regexFind "[a-z]+" "123abc45de""#, "abc");
+        check(r#"regexFind "\\w+" "été""#, "t");
+        check(r#"regexFind "[^\\s]+" " ab c""#, "ab");
+        check(r#"regexFind "[\\w-]+" "a-b c""#, "a-b");
+        check(r#"regexFind "[[:alpha:]_]+" "1a_b""#, "a_b");
+        check(r#"regexFind "\\Qa.b\\E+" "a.bbb""#, "a.bbb");
+        check(r#"regexFind "[]a[&&]+" "x]a[&""#, "]a[&");
+        check(r#"regexFind "a{,2}" "a{,2}""#, "a{,2}");
+        check(r#"regexFind "(?i)ABC" "xabc""#, "abc");
+        check(r#"regexFindAll "[2,4,6,8]" "123456789" -1"#, "[2 4 6 8]");
+        check(r#"regexFindAll "a" "aaa" 2"#, "[a a]");
+        check(r#"regexFindAll "a" "aaa" 0"#, "[]");
+        check(r#"regexFindAll "a*" "baaac" -1"#, "[ aaa ]");
+        check(r#"regexSplit "z+" "pizza" -1"#, "[pi a]");
+        check(r#"regexSplit "z" "pizza" 2"#, "[pi za]");
+        check(r#"regexSplit "a" "banana" 0"#, "[]");
+        check(r#"regexSplit "" "abc" -1"#, "[a b c]");
+        check(r#"regexSplit "a" "" -1"#, "[]");
+        check(r#"regexSplit "," "a,b," -1"#, "[a b ]");
+        check(r#"regexQuoteMeta "1.2.3+[a]""#, r"1\.2\.3\+\[a\]");
+    }
+
+    #[test]
+    fn patterns_replace_as_in_go() {
+        check(r#"regexReplaceAll "a(x*)b" "-ab-axxb-" "${1}W""#, "-W-xxW-");
+        check(r#"regexReplaceAll "a(x*)b" "-ab-axxb-" "$1W""#, "---");
+        check(
+            r#"regexReplaceAllLiteral "a(x*)b" "-ab-axxb-" "${1}""#,
+            "-${1}-${1}-",
+        );
+        check(
+            r#"regexReplaceAll "(?P<n>\\w+)" "hi there" "<${n}>""#,
+            "<hi> <there>",
+        );
+        check(r#"regexReplaceAll "^(.*?):.*$" "nginx:1.27" "$1""#, "nginx");
+        check(r#"regexReplaceAll "a" "banana" "$$""#, "b$n$n$");
+        check(r#"regexReplaceAll "a" "banana" "${""#, "b${n${n${");
+        check(r#"regexReplaceAll "(a)" "banana" "$x$1""#, "banana");
+        check(r#"regexReplaceAll "(a)" "banana" "${1}${9}""#, "banana");
+        check(r#"regexReplaceAll "" "abc" "-""#, "-a-b-c-");
+        check(r#"regexReplaceAll "\\b" "ab cd" "|""#, "|ab| |cd|");
+        check(r#"regexReplaceAll "\\B" "ab cd" "|""#, "a|b c|d");
+    }
 }

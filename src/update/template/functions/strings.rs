@@ -296,3 +296,92 @@ fn numbered(call: &mut Call<'_>, pieces: Vec<&str>) -> Outcome {
         .dict("map[string]string", Value::from(""), entries)?;
     Ok(Value::Map(map))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn texts_are_changed_as_by_sprig() {
+        check(r#"trim "  a b \n""#, "a b");
+        check(r#"trimAll "$" "$5.00$""#, "5.00");
+        check(r#"trimall "ab" "abcba""#, "c");
+        check(r#"trimPrefix "-" "--a""#, "-a");
+        check(r#"trimSuffix "-" "a--""#, "a-");
+        check(r#"upper "straße""#, "STRAßE");
+        check(r#"lower "ÀΣ""#, "àσ");
+        check(r#"nospace " a b\tc ""#, "abc");
+        check(r#"contains "b" "abc""#, "true");
+        check(r#"hasPrefix "a" "abc""#, "true");
+        check(r#"hasSuffix "c" "abc""#, "true");
+        check(r#"repeat 3 "ab""#, "ababab");
+        check(r#"repeat 0 "ab""#, "");
+        check(r#"replace "a" "bb" "banana""#, "bbbnbbnbb");
+        check(r#"replace "" "-" "abc""#, "-a-b-c-");
+        check(r#"indent 2 "a\nb\n""#, "  a\n  b\n  ");
+        check(r#"nindent 2 "a\nb""#, "\n  a\n  b");
+        check(r#"plural "one" "many" 1"#, "one");
+        check(r#"plural "one" "many" 0"#, "many");
+        check("hello", "Hello!");
+    }
+
+    #[test]
+    fn texts_are_cut_as_by_sprig() {
+        check(r#"substr 0 5 "hello world""#, "hello");
+        check(r#"substr 2 -1 "hello""#, "llo");
+        check(r#"substr -1 3 "hello""#, "hel");
+        check(r#"substr 2 50 "hello""#, "llo");
+        check(r#"substr 3 3 "hello""#, "");
+        check(r#"trunc 5 "hello world""#, "hello");
+        check(r#"trunc -5 "hello world""#, "world");
+        check(r#"trunc 50 "abc""#, "abc");
+        check(r#"trunc -50 "abc""#, "abc");
+        check(r#"trunc 0 "abc""#, "");
+        check(r#"abbrev 5 "hello world""#, "he...");
+        check(r#"abbrev 3 "hello""#, "hello");
+        check(r#"abbrev 20 "hello""#, "hello");
+        check(r#"abbrevboth 5 10 "1234 5678 9123""#, "...5678...");
+        check(r#"abbrevboth 2 10 "1234 5678 9123""#, "1234 56...");
+        check(r#"abbrevboth 20 10 "1234 5678 9123""#, "...78 9123");
+        check(r#"abbrevboth 5 6 "1234567890""#, "1234567890");
+        check(r#"abbrevboth 5 8 "aaaaabbbbbcccccdddddeeeee""#, "...bb...");
+    }
+
+    #[test]
+    fn anything_becomes_text() {
+        check(
+            r#"quote "a" 1 nil true "b\"c\n""#,
+            r#""a" "1" "true" "b\"c\n""#,
+        );
+        check("quote", "");
+        check(r#"squote "a" 1 nil "b'c""#, "'a' '1' 'b'c'");
+        check(r#"cat "a" 1 nil true "100%""#, "a 1 true 100%");
+        check("cat", "");
+        check(
+            r#"quote .AutomationObject (list 1 "a")"#,
+            r#""flux-system/apps" "[1 a]""#,
+        );
+        check("toString nil", "<nil>");
+        check("toString (list 1 2)", "[1 2]");
+        check("toString .AutomationObject", "flux-system/apps");
+        check(r#"toStrings (list 1 "a" nil 2.5)"#, "[1 a 2.5]");
+        check("toStrings 1", "[1]");
+        check(r#"join "-" (list 1 "a" nil)"#, "1-a");
+        check(r#"join "-" "abc""#, "abc");
+        check(r#"sortAlpha (list "c" "a" "B" 10 9)"#, "[10 9 B a c]");
+        check(r#"sortAlpha "x""#, "[x]");
+    }
+
+    #[test]
+    fn texts_are_split() {
+        check(r#"splitList "," "a,b,c""#, "[a b c]");
+        check(r#"splitList "" "abé""#, "[a b é]");
+        check(r#"splitList "," "" | len"#, "1");
+        check(r#"split "." "a.b.c""#, "map[_0:a _1:b _2:c]");
+        check(r#"(split "." "a.b.c")._1"#, "b");
+        check(r#"splitn "." 2 "a.b.c""#, "map[_0:a _1:b.c]");
+        check(r#"splitn "." -1 "a.b""#, "map[_0:a _1:b]");
+        check(r#"splitn "." 0 "a.b""#, "map[]");
+        check(r#"splitn "" 2 "abc""#, "map[_0:a _1:bc]");
+    }
+}

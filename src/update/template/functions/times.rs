@@ -112,3 +112,29 @@ fn parsed(text: &str) -> Option<i128> {
     i64::try_from(total).ok()?;
     Some(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn lengths_of_time_print_as_in_go() {
+        check(r#"duration "95""#, "1m35s");
+        check("duration 95", "0s");
+        check("duration (add 95)", "1m35s");
+        check(r#"duration "0""#, "0s");
+        check(r#"duration "-5""#, "-5s");
+        check(r#"duration "86401""#, "24h0m1s");
+        check(r#"durationRound "2h10m5s""#, "2h");
+        check(r#"durationRound "25h""#, "1d");
+        check(r#"durationRound "24h""#, "24h");
+        check(r#"durationRound "90s""#, "1m");
+        check(r#"durationRound "800h""#, "1mo");
+        check(r#"durationRound "10000h""#, "1y");
+        check(r#"durationRound "1.5h""#, "1h");
+        check(r#"durationRound "-3h""#, "3h");
+        check(r#"durationRound ".5m2s""#, "32s");
+        check(r#"durationRound "x""#, "0s");
+        check("durationRound (mul 3 3600000000000)", "3h");
+    }
+}

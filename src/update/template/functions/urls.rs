@@ -182,3 +182,58 @@ fn join(call: &mut Call<'_>) -> Outcome {
     }
     call.give(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn urls_are_taken_apart_as_by_go() {
+        check(
+            r#"urlParse "http://admin:secret@server.com:8080/api?list=false#anchor""#,
+            "map[fragment:anchor host:server.com:8080 hostname:server.com opaque: path:/api query:list=false scheme:http userinfo:admin:secret]",
+        );
+        check(
+            r#"urlParse "mailto:a@b.c""#,
+            "map[fragment: host: hostname: opaque:a@b.c path: query: scheme:mailto userinfo:]",
+        );
+        check(
+            r#"urlParse "a/b?x=1""#,
+            "map[fragment: host: hostname: opaque: path:a/b query:x=1 scheme: userinfo:]",
+        );
+        check(
+            r#"urlParse "//host/p""#,
+            "map[fragment: host:host hostname:host opaque: path:/p query: scheme: userinfo:]",
+        );
+        check(
+            r#"urlParse "http://h/a%20b""#,
+            "map[fragment: host:h hostname:h opaque: path:/a b query: scheme:http userinfo:]",
+        );
+        check(
+            r#"urlParse "ghcr.io/acme/web:1.2""#,
+            "map[fragment: host: hostname: opaque: path:ghcr.io/acme/web:1.2 query: scheme: userinfo:]",
+        );
+        check(r#"(urlParse "http://[::1]:80/x").hostname"#, "::1");
+    }
+
+    #[test]
+    fn urls_are_put_together() {
+        check(
+            r#"urlJoin (dict "scheme" "http" "host" "host:80" "path" "/path" "query" "query" "fragment" "f" "userinfo" "u:p")"#,
+            "http://u:p@host:80/path?query#f",
+        );
+        check(
+            r#"urlJoin (dict "scheme" "http" "host" "h" "path" "a b")"#,
+            "http://h/a%20b",
+        );
+        check(r#"urlJoin (dict "path" "/a")"#, "/a");
+        check(r#"urlJoin (dict "path" "a:b")"#, "./a:b");
+        check(
+            r#"urlJoin (dict "scheme" "mailto" "opaque" "a@b")"#,
+            "mailto:a@b",
+        );
+        check(r#"urlJoin (dict "scheme" "file" "path" "/a")"#, "file:///a");
+        check(r#"urlJoin (dict "host" "h")"#, "//h");
+        check("urlJoin (dict)", "");
+    }
+}

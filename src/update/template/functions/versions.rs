@@ -97,3 +97,26 @@ pub(in crate::update::template) fn compare_versions(
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn versions_are_taken_apart() {
+        check(r#"semver "1.2.3""#, "1.2.3");
+        check(r#"semver "v1.2""#, "1.2.0");
+        check(r#"semver "1""#, "1.0.0");
+        check(r#"(semver "v1.2.3-rc.1+build").Major"#, "1");
+        check(r#"(semver "v1.2.3-rc.1+build").Prerelease"#, "rc.1");
+        check(r#"(semver "v1.2.3-rc.1+build").Metadata"#, "build");
+        check(r#"(semver "v1.2").Original"#, "v1.2");
+        check(r#"(semver "1.2.3").Compare (semver "1.3.0")"#, "-1");
+        check(
+            r#"(semver "1.0.0").LessThan (semver "1.0.0-rc.1")"#,
+            "false",
+        );
+        check(r#"semver "1.10.0" | (semver "1.9.0").Compare"#, "-1");
+        check(r#"toJson (semver "v1.2.3")"#, r#""1.2.3""#);
+    }
+}

@@ -306,6 +306,9 @@ fn wrap(text: &str, width: usize, line_end: &str, long: Long) -> Result<String, 
         } else if long == Long::IsCut {
             let first = rest.chars().next().map_or(1, char::len_utf8);
             let end = rest.floor_char_boundary(width).max(first);
+            if end == rest.len() {
+                break;
+            }
             (rest.get(..end), rest.get(end..))
         } else {
             let from = rest.floor_char_boundary(width);
@@ -321,4 +324,73 @@ fn wrap(text: &str, width: usize, line_end: &str, long: Long) -> Result<String, 
     }
     wrapped.push_str(rest)?;
     Ok(wrapped.into_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::update::template::tests::check;
+
+    #[test]
+    fn the_case_of_words_changes_as_by_sprig() {
+        check(
+            r#"title "hello wORLD foo-bar o'neil a_b x.y 1a ünter""#,
+            "Hello WORLD Foo-Bar O'Neil A_b X.Y 1a Ünter",
+        );
+        check(r#"untitle "Hello World FOO""#, "hello world fOO");
+        check(r#"swapcase "This Is A.Test ÄbC""#, "tHIS iS a.tEST äBc");
+        check(r#"initials "First Try second""#, "FTs");
+        check(r#"camelcase "some_words""#, "SomeWords");
+        check(r#"camelcase "http_server""#, "HttpServer");
+        check(r#"camelcase "_complex__case_""#, "_Complex_Case_");
+        check(r#"camelcase "FOO_BAR""#, "FooBar");
+        check(r#"camelcase "fooBar""#, "Foobar");
+        check(r#"camelcase "a--b""#, "A-B");
+        check(r#"camelcase "_""#, "__");
+        check(r#"camelcase """#, "");
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        check(r#"snakecase "FirstName""#, "first_name");
+        check(r#"snakecase "HTTPServer""#, "http_server");
+        check(r#"snakecase "NoHTTPS""#, "no_https");
+        check(r#"snakecase "GO_PATH""#, "go_path");
+        check(r#"snakecase "GO PATH""#, "go_path");
+        check(r#"snakecase "http2xx""#, "http_2xx");
+        check(r#"snakecase "HTTP20xOK""#, "http_20x_ok");
+        check(r#"snakecase "Duration2m3s""#, "duration_2m3s");
+        check(r#"snakecase "Bld4Floor3rd""#, "bld4_floor_3rd");
+        check(r#"snakecase "Abc1""#, "abc1");
+        check(r#"snakecase "1Abc""#, "1_abc");
+        check(r#"snakecase "a1B""#, "a1_b");
+        check(r#"snakecase "12-AB""#, "12_ab");
+        check(r#"snakecase "AB12CD""#, "ab12_cd");
+        check(r#"snakecase "Ab12cdEF""#, "ab_12cd_ef");
+        check(r#"snakecase "Foo.Bar""#, "foo.bar");
+        check(r#"snakecase "foo--bar""#, "foo__bar");
+        check(r#"snakecase "_foo_""#, "_foo_");
+        check(r#"snakecase "x+y=Z""#, "x_+_y_=_z");
+        check(r#"snakecase "v1.2.3-Rc4""#, "v1.2.3_rc4");
+        check(r#"snakecase "日本語Text""#, "日本語_text");
+        check(r#"snakecase "ÉcoleNormale""#, "école_normale");
+        check(r#"snakecase """#, "");
+        check(r#"kebabcase "HTTPServer20xOk""#, "http-server-20x-ok");
+        check(r#"kebabcase "some_words here""#, "some-words-here");
+    }
+
+    #[test]
+    fn lines_are_wrapped_at_spaces() {
+        check(
+            r#"wrap 10 "This is a long line of text that wraps""#,
+            "This is a\nlong line\nof text\nthat wraps",
+        );
+        check(r#"wrap 5 "aaaaaaaaaa bb cc""#, "aaaaaaaaaa\nbb cc");
+        check(r#"wrap 5 "aaaaaaaaaaaa""#, "aaaaaaaaaaaa");
+        check(r#"wrap 0 "ab c""#, "ab\nc");
+        check(r#"wrap 10 "  a  b   c d e f g h""#, "a  b   c d\ne f g h");
+        check(r#"wrap 3 "abc def""#, "abc\ndef");
+        check(r#"wrapWith 5 "\t" "Hello World foo""#, "Hello\tWorld\tfoo");
+        check(r#"wrapWith 3 "-" "abcdefgh ij""#, "abc-def-gh-ij");
+        check(r#"wrapWith 3 "" "abcdefgh ij""#, "abc\ndef\ngh\nij");
+    }
 }
