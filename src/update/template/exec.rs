@@ -9,7 +9,7 @@ use super::{
     limits::{Bounded, DEPTH, Fault, Limit, Meter},
     parser::Bodies,
     printf, spelling,
-    tree::{Binding, Branch, Command, Node, Operand, Pipe, Term},
+    tree::{Binding, Branch, Command, Keyword, Node, Operand, Pipe, Term},
     value::Value,
 };
 
@@ -59,7 +59,7 @@ impl<'t> Run<'t> {
 
     fn node(&mut self, dot: &Value, node: &'t Node) -> Result<Flow, Misplaced> {
         match node {
-            Node::Text(text) => self.write(text, 0)?,
+            Node::Text { offset, text } => self.write(text, *offset)?,
             Node::Action(pipe) => {
                 let value = self.pipe(dot, pipe)?;
                 if pipe.variables.is_empty() {
@@ -67,23 +67,7 @@ impl<'t> Run<'t> {
                     self.write(&text, pipe.offset)?;
                 }
             }
-            Node::If(branch) => {
-                return self.scoped(
-                    branch,
-                    |run, value| run.either(dot, dot, branch, &value),
-                    dot,
-                );
-            }
-            Node::With(branch) => {
-                return self.scoped(
-                    branch,
-                    |run, value| run.either(&value, dot, branch, &value),
-                    dot,
-                );
-            }
-            Node::Range(branch) => {
-                return self.scoped(branch, |run, value| run.range(dot, branch, &value), dot);
-            }
+            Node::Branch(keyword, branch) => return self.branch(dot, *keyword, branch),
             Node::Template {
                 offset,
                 name,
@@ -109,34 +93,25 @@ impl<'t> Run<'t> {
         Ok(())
     }
 
-    /// Evaluates a branch's condition and does `act` in a scope of its own.
-    fn scoped(
+    /// Does a branch in a scope of its own.
+    fn branch(
         &mut self,
-        branch: &'t Branch,
-        act: impl FnOnce(&mut Self, Value) -> Result<Flow, Misplaced>,
         dot: &Value,
+        keyword: Keyword,
+        branch: &'t Branch,
     ) -> Result<Flow, Misplaced> {
         self.enter(branch.condition.offset)?;
         let scope = self.variables.len();
         let value = self.pipe(dot, &branch.condition)?;
-        let flow = act(self, value)?;
+        let flow = match (keyword, value.is_true()) {
+            (Keyword::Range, _) => self.range(dot, branch, &value)?,
+            (Keyword::If, true) => self.nodes(dot, &branch.body)?,
+            (Keyword::With, true) => self.nodes(&value, &branch.body)?,
+            (Keyword::If | Keyword::With, false) => self.nodes(dot, &branch.otherwise)?,
+        };
         self.variables.truncate(scope);
         self.depth -= 1;
         Ok(flow)
-    }
-
-    fn either(
-        &mut self,
-        inner: &Value,
-        outer: &Value,
-        branch: &'t Branch,
-        condition: &Value,
-    ) -> Result<Flow, Misplaced> {
-        if condition.is_true() {
-            self.nodes(inner, &branch.body)
-        } else {
-            self.nodes(outer, &branch.otherwise)
-        }
     }
 
     fn range(&mut self, dot: &Value, branch: &'t Branch, over: &Value) -> Result<Flow, Misplaced> {
@@ -335,10 +310,7 @@ impl<'t> Run<'t> {
                 self.fields(value, names, offset)
             }
             Term::Function(function) => self.call(dot, function, offset, &[], None),
-            Term::Pipe(pipe) => {
-                let value = self.pipe(dot, pipe)?;
-                Ok(value)
-            }
+            Term::Pipe(pipe) => self.pipe(dot, pipe),
         }
     }
 

@@ -218,3 +218,231 @@ fn structure(value: Struct) -> Value {
 fn text(name: &'static str, value: &str) -> Field {
     Field::new(name, Value::from(value))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::update::template::{ErrorKind, RemovedField};
+
+    /// The change of the Flux controller's own tests.
+    fn hello(file: &str, kind: &str, new: &str, setter: &str) -> FileObjectChange {
+        FileObjectChange {
+            file: file.to_owned(),
+            object: ObjectId {
+                api_version: "apps/v1".to_owned(),
+                kind: kind.to_owned(),
+                namespace: String::new(),
+                name: "test".to_owned(),
+            },
+            old: "helloworld:1.0.0".to_owned(),
+            new: new.to_owned(),
+            setter: setter.to_owned(),
+        }
+    }
+
+    fn check_message(source: &str, changes: &[FileObjectChange], expected: &str) {
+        let values = [("cluster", "prod"), ("testing", "value")];
+        let values = values.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let data = message_value(&MessageData {
+            automation: ("test-ns", "test-update"),
+            changes,
+            values: &BTreeMap::from(values),
+        });
+        let rendered = Template::parse(source).unwrap().render(&data);
+        assert_eq!(rendered.as_deref(), Ok(expected), "{source}");
+    }
+
+    #[test]
+    fn the_messages_of_flux_come_out_letter_by_letter() {
+        let change = hello(
+            "deploy.yaml",
+            "Deployment",
+            "helloworld:1.0.1",
+            "test-ns:policy",
+        );
+        check_message(
+            "Update from image update automation",
+            std::slice::from_ref(&change),
+            "Update from image update automation",
+        );
+        check_message(
+            "Commit summary with ResultV2
+
+Automation: {{ .AutomationObject }}
+{{ range $file, $objects := .Changed.FileChanges }}
+- File: {{ $file }}
+{{- range $object, $changes := $objects }}
+  - Object: {{ $object.Kind }}/{{ $object.Namespace }}/{{ $object.Name }}
+    Changes:
+{{- range $changes }}
+    - {{ .OldValue }} -> {{ .NewValue }}
+{{ end -}}
+{{ end -}}
+{{ end -}}
+",
+            std::slice::from_ref(&change),
+            "Commit summary with ResultV2\n\nAutomation: test-ns/test-update\n\n- File: deploy.yaml\n  \
+             - Object: Deployment//test\n    Changes:\n    - helloworld:1.0.0 -> helloworld:1.0.1\n",
+        );
+        check_message(
+            "Commit summary
+
+Automation: {{ .AutomationObject }}
+
+Files:
+{{ range $file, $_ := .Changed.FileChanges -}}
+- {{ $file }}
+{{ end -}}
+Objects:
+{{ range $object, $_ := .Changed.Objects -}}
+{{ if eq $object.Kind \"Deployment\" -}}
+- {{ $object.Kind | lower }} {{ $object.Name }}
+{{ else -}}
+- {{ $object.Kind }} {{ $object.Name }}
+{{ end -}}
+{{ end -}}
+Images:
+{{ range .Changed.Changes -}}
+- {{ .NewValue }} ({{ .Setter }})
+{{ end -}}
+",
+            &[hello(
+                "deploy.yaml",
+                "Deployment",
+                "helloworld:v1.0.0",
+                "test-ns:policy",
+            )],
+            "Commit summary\n\nAutomation: test-ns/test-update\n\nFiles:\n- deploy.yaml\nObjects:\n\
+             - deployment test\nImages:\n- helloworld:v1.0.0 (test-ns:policy)\n",
+        );
+        check_message(
+            "Cluster: {{ index .Values \"cluster\" }}\nTesting: {{ .Values.testing }}\n",
+            &[],
+            "Cluster: prod\nTesting: value\n",
+        );
+        check_message(
+            "{{ .Values.nope }}|{{ index .Values \"nope\" }}",
+            &[],
+            "<no value>|",
+        );
+        check_message("{{ .Changed }} {{ .Changed.Changes }}", &[], "{map[]} []");
+    }
+
+    #[test]
+    fn changes_are_merged_over_files_and_listed_once() {
+        let changes = [
+            hello("b.yaml", "Deployment", "helloworld:1.0.1", "ns:a"),
+            hello("a.yaml", "Deployment", "helloworld:1.0.2", "ns:b"),
+            hello("a.yaml", "CronJob", "helloworld:1.0.1", "ns:a"),
+            hello("a.yaml", "Deployment", "helloworld:1.0.1", "ns:a"),
+        ];
+        check_message(
+            "{{ range $object, $changes := .Changed.Objects }}{{ $object.Kind }}\
+             {{ range $changes }} {{ .NewValue }}{{ end }};{{ end }}",
+            &changes,
+            "CronJob helloworld:1.0.1;Deployment helloworld:1.0.2 helloworld:1.0.1 helloworld:1.0.1;",
+        );
+        check_message(
+            "{{ range .Changed.Changes }}{{ .NewValue }} {{ end }}",
+            &changes,
+            "helloworld:1.0.2 helloworld:1.0.1 ",
+        );
+        check_message(
+            "{{ range $file, $_ := .Changed.FileChanges }}{{ $file }} {{ end }}",
+            &changes,
+            "a.yaml b.yaml ",
+        );
+    }
+
+    #[test]
+    fn objects_are_ordered_by_version_kind_name_and_namespace() {
+        let object = |api_version: &str, kind: &str, name: &str, namespace: &str| {
+            let object = ObjectId {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            };
+            FileObjectChange {
+                object,
+                ..hello("a.yaml", "", "new", "ns:a")
+            }
+        };
+        check_message(
+            "{{ range $object, $_ := .Changed.Objects }}{{ $object }}{{ end }}",
+            &[
+                object("v1", "Pod", "a", "b"),
+                object("apps/v1", "Deployment", "b", "a"),
+                object("apps/v1", "Deployment", "a", "b"),
+                object("apps/v1", "CronJob", "z", "z"),
+            ],
+            "{{{apps/v1 CronJob} {z z}}}{{{apps/v1 Deployment} {a b}}}\
+             {{{apps/v1 Deployment} {b a}}}{{{v1 Pod} {a b}}}",
+        );
+    }
+
+    #[test]
+    fn removed_fields_give_the_advice_of_flux() {
+        let advice = |source: &str, field: RemovedField, expected: &str| {
+            let error = check(source).expect_err(source);
+            assert_eq!(error.kind, ErrorKind::RemovedField(field), "{source}");
+            assert_eq!(error.to_string(), expected, "{source}");
+            assert!(error.hint().is_some(), "{source}");
+        };
+        let updated = "template uses removed '.Updated' field. Please use '.Changed' instead. See: \
+             https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template";
+        let image_result = "template uses removed '.Changed.ImageResult' field. Please use \
+             '.Changed.FileChanges' or '.Changed.Objects' instead. See: \
+             https://fluxcd.io/flux/components/image/imageupdateautomations/#message-template";
+        advice(
+            "{{ range .Updated.Images }}{{ . }}{{ end }}",
+            RemovedField::Updated,
+            updated,
+        );
+        advice("{{ $.Updated.Files }}", RemovedField::Updated, updated);
+        advice(
+            "{{ .Changed.ImageResult.Objects }}",
+            RemovedField::ImageResult,
+            image_result,
+        );
+        advice(
+            "{{ with .Changed }}{{ .ImageResult }}{{ end }}",
+            RemovedField::ImageResult,
+            image_result,
+        );
+    }
+
+    #[test]
+    fn only_what_no_data_can_mend_is_found_at_load() {
+        let found = |source: &str, expected: bool| {
+            assert_eq!(check(source).is_err(), expected, "{source}");
+        };
+        found("", false);
+        found(
+            "{{ range .Changed.Changes }}{{ .NewValue }}{{ end }}",
+            false,
+        );
+        found("{{ index .Changed.Changes 7 }}", false);
+        found("{{ .Values.cluster | upper }}", false);
+        found("{{ fail \"not today\" }}", false);
+        found("{{", true);
+        found("{{ nope }}", true);
+        found("{{ range .Changed.Changes }}{{ .New }}{{ end }}", true);
+        found(
+            "{{ range $k, $v := .Changed.Objects }}{{ $k.Title }}{{ end }}",
+            true,
+        );
+        found("{{ template \"nope\" }}", true);
+        found("{{ upper }}", true);
+        found("{{ now }}", true);
+        found("{{ repeat 1000000000 \"x\" }}", true);
+    }
+
+    #[test]
+    fn a_check_with_values_takes_the_branches_that_they_open() {
+        let source = "{{ if .Values.verbose }}{{ .Updated }}{{ end }}";
+        let verbose = BTreeMap::from([("verbose".to_owned(), "yes".to_owned())]);
+        assert!(check(source).is_ok());
+        assert!(check_with(source, &verbose).is_err());
+    }
+}

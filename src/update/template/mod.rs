@@ -4,24 +4,28 @@
 //! two runs differ (the clock, chance, the machine) is refused when the template is parsed, and
 //! everything a template does is bounded by [`limits`]: there is no input or output here.
 //!
-//! From source to text: [`lexer`], [`parser`], [`tree`], [`exec`], on [`value`]s that [`printf`]
-//! prints. [`message`] is the data that Flux offers to a template.
+//! From source to text: `lexer`, `parser`, `tree`, `exec`, on [`value`]s that `printf` prints.
+//! [`message`] is the data that Flux offers to a template.
 
-mod error;
+pub mod message;
+pub mod value;
+
+mod lexer;
+mod literal;
+mod parser;
+mod tree;
+
 mod exec;
 mod functions;
-mod lexer;
-pub mod limits;
-mod literal;
-pub mod message;
+
 mod numerals;
-mod parser;
 mod printer;
 mod printf;
 mod quoting;
+
+mod error;
+pub mod limits;
 mod spelling;
-mod tree;
-pub mod value;
 
 pub use self::{
     error::{ErrorKind, RemovedField, TemplateError},

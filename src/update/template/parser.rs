@@ -8,7 +8,7 @@ use super::{
     lexer::{Misplaced, Token, TokenKind, lex},
     limits::{DEPTH, Limit},
     literal,
-    tree::{Binding, Branch, Command, Node, Operand, Pipe, Term},
+    tree::{Binding, Branch, Command, Keyword, Node, Operand, Pipe, Term},
 };
 
 /// The bodies of a template: the main one, and those that it defines.
@@ -62,14 +62,6 @@ enum Stop<'s> {
     End,
     /// `else` or `end`, its action not yet closed.
     Keyword(Token<'s>),
-}
-
-/// What a branch may be followed by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Keyword {
-    If,
-    Range,
-    With,
 }
 
 impl<'s> Parser<'s> {
@@ -133,7 +125,10 @@ impl<'s> Parser<'s> {
         loop {
             let token = self.take();
             match token.kind {
-                TokenKind::Text => nodes.push(Node::Text(token.text.into())),
+                TokenKind::Text => nodes.push(Node::Text {
+                    offset: token.offset,
+                    text: token.text.into(),
+                }),
                 TokenKind::Open => {
                     let word = self.peek_word();
                     if word.kind != TokenKind::Identifier {
@@ -159,9 +154,9 @@ impl<'s> Parser<'s> {
     /// Parses the action that begins with `word`.
     fn keyword(&mut self, open: Token<'s>, word: Token<'s>) -> Result<Node, Misplaced> {
         let node = match word.text {
-            "if" => Node::If(self.branch(Keyword::If)?),
-            "range" => Node::Range(self.branch(Keyword::Range)?),
-            "with" => Node::With(self.branch(Keyword::With)?),
+            "if" => self.branch(Keyword::If)?,
+            "range" => self.branch(Keyword::Range)?,
+            "with" => self.branch(Keyword::With)?,
             "block" => self.block()?,
             "template" => self.template()?,
             "break" => self.jump(word, Node::Break)?,
@@ -186,7 +181,7 @@ impl<'s> Parser<'s> {
     }
 
     /// Parses `if`, `range` or `with`, from the keyword to the `end`.
-    fn branch(&mut self, keyword: Keyword) -> Result<Branch, Misplaced> {
+    fn branch(&mut self, keyword: Keyword) -> Result<Node, Misplaced> {
         let word = self.take();
         self.enter(word.offset)?;
         let scope = self.variables.len();
@@ -203,11 +198,12 @@ impl<'s> Parser<'s> {
         };
         self.variables.truncate(scope);
         self.leave();
-        Ok(Branch {
+        let branch = Branch {
             condition,
             body,
             otherwise,
-        })
+        };
+        Ok(Node::Branch(keyword, branch))
     }
 
     fn otherwise(&mut self, keyword: Keyword) -> Result<Vec<Node>, Misplaced> {
@@ -219,10 +215,7 @@ impl<'s> Parser<'s> {
                 | (Keyword::With, TokenKind::Identifier, "with")
         );
         if chained {
-            return Ok(vec![match keyword {
-                Keyword::With => Node::With(self.branch(keyword)?),
-                Keyword::If | Keyword::Range => Node::If(self.branch(keyword)?),
-            }]);
+            return Ok(vec![self.branch(keyword)?]);
         }
         self.expect(TokenKind::Close, "else")?;
         let (nodes, stop) = self.list(Place::Inner)?;
@@ -555,7 +548,7 @@ fn is_constant(term: &Term) -> bool {
 fn is_blank(nodes: &[Node]) -> bool {
     nodes
         .iter()
-        .all(|node| matches!(node, Node::Text(text) if text.trim().is_empty()))
+        .all(|node| matches!(node, Node::Text { text, .. } if text.trim().is_empty()))
 }
 
 fn field_name(token: Token<'_>) -> Box<str> {

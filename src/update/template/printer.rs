@@ -268,17 +268,13 @@ impl Printer {
         if matches!(verb, 'E' | 'G') {
             text.make_ascii_uppercase();
         }
-        let sign = match (number.is_sign_negative() && !number.is_nan(), number) {
-            (true, _) => "-",
-            _ if self.flags.plus => "+",
-            _ if self.flags.space => " ",
-            (_, number) if number.is_infinite() && self.flags.plus => "+",
+        let is_negative = number.is_sign_negative() && !number.is_nan();
+        let sign = match (self.flags.plus, self.flags.space) {
+            _ if is_negative => "-",
+            (true, _) => "+",
+            (_, true) => " ",
+            _ if number.is_infinite() => "+",
             _ => "",
-        };
-        let text = if verb == 'v' && number == f64::INFINITY {
-            "+Inf".to_owned()
-        } else {
-            text
         };
         match self.flags.width {
             Some(width) if self.flags.zero && number.is_finite() => {

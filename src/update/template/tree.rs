@@ -8,15 +8,11 @@ use super::functions::Function;
 #[derive(Clone, Debug)]
 pub(super) enum Node {
     /// Text, printed as it stands.
-    Text(Box<str>),
+    Text { offset: usize, text: Box<str> },
     /// `{{ … }}`.
     Action(Pipe),
-    /// `{{ if … }}`.
-    If(Branch),
-    /// `{{ range … }}`.
-    Range(Branch),
-    /// `{{ with … }}`.
-    With(Branch),
+    /// `{{ if … }}`, `{{ range … }}` or `{{ with … }}`.
+    Branch(Keyword, Branch),
     /// `{{ template "name" … }}`.
     Template {
         offset: usize,
@@ -27,6 +23,14 @@ pub(super) enum Node {
     Break,
     /// `{{ continue }}`.
     Continue,
+}
+
+/// What a branch does with its condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keyword {
+    If,
+    Range,
+    With,
 }
 
 /// A condition, what is done under it, and what is done else.

@@ -100,6 +100,9 @@ pub(super) fn names() -> Vec<&'static str> {
     all.map(|function| function.name).collect()
 }
 
+#[cfg(test)]
+pub(super) use self::refused::names as refused_names;
+
 impl std::fmt::Debug for Function {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name)

@@ -50,6 +50,12 @@ const REFUSED: &[(&str, &str)] = &[
     ("uuidv4", DIFFERS),
 ];
 
+/// Every name that is refused.
+#[cfg(test)]
+pub(in crate::update::template) fn names() -> Vec<&'static str> {
+    REFUSED.iter().map(|(name, _)| *name).collect()
+}
+
 /// The name and the reason, where the function is one of these.
 pub(super) fn reason(name: &str) -> Option<(&'static str, &'static str)> {
     REFUSED

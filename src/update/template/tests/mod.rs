@@ -2,6 +2,7 @@
 //!
 //! The expected texts of the tables were printed by Go 1.19 with Sprig 3.2.3 on the same data.
 
+mod documentation;
 mod faults;
 mod language;
 mod limits;
