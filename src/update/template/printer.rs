@@ -85,6 +85,11 @@ impl Printer {
                 self.out.push_str(if syntax { "}" } else { "]" })
             }
             (Value::Struct(fields), _) => self.fields(fields, verb, depth),
+            (Value::Byte(_) | Value::Uint64(_), 'v') if self.flags.syntax => {
+                let number = value.as_whole().unwrap_or_default();
+                let digits = numerals::in_base(number.unsigned_abs(), 16);
+                self.digits(&digits, false, "0x")
+            }
             (value, _) => match value.as_whole() {
                 Some(number) if "vdboOxXcqU".contains(verb) => self.whole(number, verb),
                 _ => self.bad(value, verb),
@@ -192,14 +197,14 @@ impl Printer {
             .unwrap_or(char::REPLACEMENT_CHARACTER);
         match verb {
             'c' => self.pad(character.encode_utf8(&mut [0; 4])),
-            'q' => self.pad(&quote(character.encode_utf8(&mut [0; 4]), '\'')),
-            'U' => {
-                let mut text = format!("U+{number:04X}");
-                if self.flags.sharp && is_printable(character) {
-                    text.extend([' ', '\'', character, '\'']);
-                }
-                self.pad(&text)
+            'q' => {
+                let ascii_only = self.flags.plus;
+                let stays = |character: char| {
+                    is_printable(character) && (character.is_ascii() || !ascii_only)
+                };
+                self.pad(&quote_as(character.encode_utf8(&mut [0; 4]), '\'', stays))
             }
+            'U' => self.code_point(number, character),
             _ => {
                 let (base, prefix) = match verb {
                     'b' => (2, "0b"),
@@ -213,14 +218,33 @@ impl Printer {
                 if verb == 'X' {
                     digits.make_ascii_uppercase();
                 }
-                let prefix = if self.flags.sharp || verb == 'O' {
-                    prefix
-                } else {
-                    ""
+                let prefix = match (self.flags.sharp, verb) {
+                    (true, 'O') => "0o0",
+                    (true, _) | (_, 'O') => prefix,
+                    _ => "",
                 };
                 self.digits(&digits, number < 0, prefix)
             }
         }
+    }
+
+    /// Prints `U+0041`; what is negative wraps around within 64 bits.
+    fn code_point(&mut self, number: i128, character: char) -> Result<(), Fault> {
+        let mut digits = numerals::in_base(number.rem_euclid(1 << 64).unsigned_abs(), 16);
+        digits.make_ascii_uppercase();
+        let least = self.flags.precision.unwrap_or(0).max(4);
+        let mut text = Bounded::default();
+        text.push_str("U+")?;
+        text.push_times("0", least.saturating_sub(digits.len()))?;
+        text.push_str(&digits)?;
+        if self.flags.sharp && number == i128::from(u32::from(character)) && is_printable(character)
+        {
+            text.push_str(&format!(" '{character}'"))?;
+        }
+        let zero = std::mem::take(&mut self.flags.zero);
+        self.pad(text.as_str())?;
+        self.flags.zero = zero;
+        Ok(())
     }
 
     /// Prints the digits of a whole number with its sign, prefix and padding.
@@ -243,9 +267,10 @@ impl Printer {
         let zeros = least.saturating_sub(digits.len());
         let mut text = Bounded::default();
         text.push_str(sign)?;
-        if prefix != "0" || (zeros == 0 && !digits.starts_with('0')) {
-            text.push_str(prefix)?;
-        }
+        // The zero that marks octal digits is not written where another one stands.
+        let has_zero = zeros > 0 || digits.starts_with('0');
+        let shorter = prefix.strip_suffix('0').filter(|_| has_zero);
+        text.push_str(shorter.unwrap_or(prefix))?;
         text.push_times("0", zeros)?;
         text.push_str(digits)?;
         let zero = std::mem::take(&mut self.flags.zero);

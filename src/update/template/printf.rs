@@ -265,6 +265,15 @@ mod tests {
             "   007|+007||-0000042",
         );
         check(
+            r#"printf "%#O|%#.5O|%#.5o|%#o" 8 8 8 0"#,
+            "0o010|0o00010|00010|0",
+        );
+        check(
+            r#"printf "%#U|%U|%.5U|%08U|%+q" 0xe9 -7 65 65 0xe9"#,
+            r"U+00E9 'é'|U+FFFFFFFFFFFFFFF9|U+00041|  U+0041|'\u00e9'",
+        );
+        check(r#"printf "%#v|%#v" (index "a" 0) (add 1)"#, "0x61|1");
+        check(
             r#"printf "%s|%5s|%-5s|%.2s|%5.1s|%05s" "abc" "abc" "abc" "abc" "abc" "ab""#,
             "abc|  abc|abc  |ab|    a|000ab",
         );

@@ -47,8 +47,8 @@ fn equal(left: &Value, right: &Value) -> Result<bool, Fault> {
         #[expect(clippy::float_cmp, reason = "this is the language's own `==`")]
         (Value::Float(left), Value::Float(right)) => Ok(left == right),
         (Value::List(_) | Value::Map(_), _) => Err(uncomparable(left)),
-        (_, Value::List(_) | Value::Map(_)) => Err(uncomparable(right)),
         (Value::Nil, _) | (_, Value::Nil) => Ok(matches!((left, right), (Value::Nil, Value::Nil))),
+        (_, Value::List(_) | Value::Map(_)) => Err(uncomparable(right)),
         (Value::Struct(left), Value::Struct(right)) => {
             let same = left.type_name == right.type_name;
             Ok(same && left.texts() == right.texts())
@@ -164,6 +164,7 @@ mod tests {
         check("eq (add 1 2) 3", "true");
         check(r#"eq (index "a" 0) 97"#, "true");
         check("eq nil nil", "true");
+        check("eq nil (list)", "false");
         check(r#"eq .Values.nope "a""#, "false");
         check("eq .AutomationObject .AutomationObject", "true");
         check(

@@ -17,12 +17,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Ok(map.get(&key).unwrap_or_else(|| Value::from("")))
     }),
     Function::new("set", 3, 3, |call| {
-        call.own_map(0)?.insert(call.text(1)?, call.value(2));
-        Ok(call.value(0))
+        let map = call.own_map(0)?;
+        map.insert(call.text(1)?, call.value(2));
+        Ok(Value::Map(map))
     }),
     Function::new("unset", 2, 2, |call| {
-        call.own_map(0)?.remove(&call.text(1)?);
-        Ok(call.value(0))
+        let map = call.own_map(0)?;
+        map.remove(&call.text(1)?);
+        Ok(Value::Map(map))
     }),
     Function::new("hasKey", 2, 2, |call| {
         let key = call.text(1)?;
@@ -207,6 +209,8 @@ mod tests {
         check("dict 1 2", "map[1:2]");
         check(r#"get (dict "a" 1) "a""#, "1");
         check(r#"get (dict) "a""#, "");
+        check(r#"get .Values.nope "a""#, "");
+        check("keys nil", "[]");
         check(r#"hasKey (dict "a" 1) "a""#, "true");
         check(r#"hasKey (dict "a" 1) "b""#, "false");
         check(
@@ -238,6 +242,7 @@ mod tests {
         check(r#"merge (dict "a" "") (dict "a" 2)"#, "map[a:2]");
         check(r#"merge (dict "a" 1) (dict "a" (dict "b" 2))"#, "map[a:1]");
         check(r#"merge (dict) (dict "a" nil)"#, "map[]");
+        check(r#"merge nil (dict "a" 1)"#, "map[a:1]");
         check(r#"mergeOverwrite (dict "a" 1) (dict "a" "")"#, "map[a:]");
         check(
             r#"mergeOverwrite (dict "a" 1) (dict "a" nil)"#,

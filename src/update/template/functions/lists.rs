@@ -2,7 +2,7 @@
 
 use super::{
     super::value::{List, Value},
-    Call, Function, MANY, Outcome, compare, failed,
+    Call, Function, MANY, Outcome, compare, failed, numbers,
 };
 
 pub(super) const FUNCTIONS: &[Function] = &[
@@ -33,8 +33,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("mustHas", 2, 2, has),
     Function::new("compact", 1, 1, compact),
     Function::new("mustCompact", 1, 1, compact),
-    Function::new("slice", 1, 4, slice),
-    Function::new("mustSlice", 1, 4, slice),
+    Function::new("slice", 1, MANY, slice),
+    Function::new("mustSlice", 1, MANY, slice),
     Function::new("chunk", 2, 2, chunk),
     Function::new("mustChunk", 2, 2, chunk),
 ];
@@ -140,23 +140,15 @@ fn slice(call: &mut Call<'_>) -> Outcome {
         Value::Str(text) => text.len(),
         other => {
             let got = other.kind_name();
-            return Err(failed(format!(
-                "list should be type of slice or array but {got}"
-            )));
+            let text = format!("list should be type of slice or array but {got}");
+            return Err(failed(text));
         }
     };
-    let start = match call.arguments.len() {
-        1 => 0,
-        _ => call.whole(1)?,
+    let position = |index: usize, default: usize| match call.arguments.get(index) {
+        Some(value) => usize::try_from(numbers::cast(value)).unwrap_or(usize::MAX),
+        None => default,
     };
-    let end = match call.arguments.len() {
-        1 | 2 => i64::try_from(length).unwrap_or(i64::MAX),
-        _ => call.whole(2)?,
-    };
-    let range = match (usize::try_from(start), usize::try_from(end)) {
-        (Ok(start), Ok(end)) => start..end,
-        _ => return Err(failed("slice bounds out of range")),
-    };
+    let range = position(1, 0)..position(2, length);
     match &whole {
         Value::List(list) if list.items().is_empty() => Ok(Value::Nil),
         Value::List(list) => match list.items().get(range) {
@@ -216,6 +208,7 @@ mod tests {
         check("slice (list 1 2 3 4) 1 3", "[2 3]");
         check("slice (list 1 2 3) 1", "[2 3]");
         check("slice (list) 1 2", "<no value>");
+        check(r#"slice (list 1 2 3) "1""#, "[2 3]");
         check("(first .Changed.Changes).NewValue", "web:1.1");
     }
 }

@@ -18,7 +18,7 @@ mod urls;
 mod versions;
 mod words;
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 
 use super::{
     error::ErrorKind,
@@ -199,20 +199,22 @@ impl Call<'_> {
         }
     }
 
+    /// A map from texts; what is missing is an empty one.
     fn map(&self, index: usize) -> Result<Map, Fault> {
         match self.arguments.get(index) {
             Some(Value::Map(map)) if !map.has_struct_keys() => Ok(map.clone()),
+            Some(Value::Nil) => Ok(Map::of_texts(DICT, Value::Nil, [])),
             _ => Err(self.wrong_type(index, DICT)),
         }
     }
 
     /// A map that the template itself made; the data is nobody's to change.
-    fn own_map(&self, index: usize) -> Result<Map, Fault> {
-        let map = self.map(index)?;
-        if map.is_writable() {
-            return Ok(map);
+    fn own_map(&mut self, index: usize) -> Result<Map, Fault> {
+        match self.arguments.get(index) {
+            Some(Value::Map(map)) if map.is_writable() => Ok(map.clone()),
+            Some(Value::Nil) => self.meter.dict(DICT, Value::Nil, BTreeMap::new()),
+            _ => Err(self.wrong_type(index, DICT)),
         }
-        Err(self.wrong_type(index, DICT))
     }
 
     fn items(&mut self, items: Vec<Value>) -> Outcome {

@@ -70,7 +70,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new("ceil", 1, 1, |call| {
         Ok(Value::Float(cast_float(&call.value(0)).ceil()))
     }),
-    Function::new("round", 2, 3, round),
+    Function::new("round", 2, MANY, round),
     Function::new("until", 1, 1, |call| {
         let stop = call.whole(0)?;
         let numbers = steps(call, 0, stop, if stop < 0 { -1 } else { 1 })?;
@@ -96,7 +96,7 @@ pub(super) fn to_whole(number: f64) -> Option<i64> {
 }
 
 /// The whole number that Sprig makes of anything: zero of what is none.
-fn cast(value: &Value) -> i64 {
+pub(super) fn cast(value: &Value) -> i64 {
     match value {
         Value::Bool(truth) => i64::from(*truth),
         Value::Float(number) => to_whole(*number).unwrap_or(i64::MIN),
@@ -179,12 +179,13 @@ fn fold(
 /// Rounds to so many places; what is at or above the third argument, half by default, goes up.
 fn round(call: &mut Call<'_>) -> Outcome {
     let number = cast_float(&call.value(0));
-    let places = i32::try_from(call.whole(1)?).map_err(|_| failed("too many places"))?;
+    // No float has as many digits; what is beyond is infinite, as in Go.
+    let places = call.whole(1)?.clamp(-1000, 1000);
     let threshold = match call.arguments.get(2) {
         Some(value) => cast_float(value),
         None => 0.5,
     };
-    let power = 10_f64.powi(places);
+    let power = 10_f64.powi(i32::try_from(places).unwrap_or_default());
     let shifted = number * power;
     let rounded = if shifted.fract() >= threshold {
         shifted.ceil()
@@ -274,6 +275,7 @@ mod tests {
         check("round -2.5 0", "-3");
         check("round 123.4567 2 0.9", "123.45");
         check("round 1234 -2", "1200");
+        check("round 1 10000", "NaN");
     }
 
     #[test]

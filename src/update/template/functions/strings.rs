@@ -118,7 +118,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         call.give(joined)
     }),
     Function::new("sortAlpha", 1, 1, |call| {
-        let mut texts = to_texts(&call.value(0))?;
+        let mut texts = match call.value(0) {
+            list @ Value::List(_) => to_texts(&list)?,
+            value => vec![to_text(&value)?],
+        };
         texts.sort();
         call.meter.texts(texts)
     }),
@@ -370,6 +373,7 @@ mod tests {
         check(r#"join "-" "abc""#, "abc");
         check(r#"sortAlpha (list "c" "a" "B" 10 9)"#, "[10 9 B a c]");
         check(r#"sortAlpha "x""#, "[x]");
+        check("sortAlpha nil", "[<nil>]");
     }
 
     #[test]
