@@ -145,11 +145,13 @@ async fn subjects(
             .map(ToString::to_string)
             .collect::<Vec<_>>();
         let near = crate::nearest::nearest(&arguments.subject, known.iter().map(String::as_str));
-        let hint = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None if image.is_some() => "add a policy, such as --rule semver=1.x".to_owned(),
-            None => "give the documents with --config".to_owned(),
-        };
+        let hint = near.map_or_else(
+            || {
+                "give documents with --config, or for an image a policy with --rule semver=1.x"
+                    .to_owned()
+            },
+            |near| format!("did you mean `{near}`?"),
+        );
         let message = format!("there is no policy `{}`", arguments.subject);
         return Err(Trouble::usage(&message, Some(&hint)));
     }

@@ -1,5 +1,12 @@
-//! The simulated rim: adapters against servers inside this process, in one binary.
+//! The simulated rim: adapters and the command line against servers inside this process, in one
+//! binary.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests start the program, read its files and look at the clock"
+)]
 
+mod cli;
 mod git;
 mod registry;
+mod schema;
 mod support;

@@ -121,7 +121,12 @@ fn message(
     let Some(text) = &git.commit.message_template else {
         return Ok(None);
     };
-    match template::check(text).and_then(|()| Template::parse(text)) {
+    let values = git
+        .commit
+        .message_template_values
+        .clone()
+        .unwrap_or_default();
+    match template::check_with(text, &values).and_then(|()| Template::parse(text)) {
         Ok(template) => Ok(Some(template)),
         Err(error) => {
             let message = format!("`messageTemplate`: {error}\n{}", error.caret(text));

@@ -8,10 +8,11 @@ use super::{
     lexer::Misplaced,
     limits::{Bounded, DEPTH, Fault, Limit, Meter},
     parser::Bodies,
-    printf, spelling,
+    printf,
     tree::{Binding, Branch, Command, Keyword, Node, Operand, Pipe, Term},
     value::Value,
 };
+use crate::nearest::nearest;
 
 /// Renders a parsed template on `data`; `source` is what error texts quote from.
 pub(super) fn render(bodies: &Bodies, source: &str, data: &Value) -> Result<String, Misplaced> {
@@ -420,7 +421,7 @@ fn unknown_field(value: &Value, field: &str) -> Fault {
         _ => {}
     }
     let suggestion = match value {
-        Value::Struct(fields) => spelling::nearest(field, fields.names()),
+        Value::Struct(fields) => nearest(field, fields.names()),
         _ => None,
     };
     ErrorKind::UnknownField {

@@ -25,7 +25,6 @@ mod quoting;
 
 mod error;
 pub mod limits;
-mod spelling;
 
 pub use self::{
     error::{ErrorKind, RemovedField, TemplateError},

@@ -1,18 +1,18 @@
 //! Registries behind TLS: a certificate that is not trusted must stop us, whatever the host.
 //!
-//! The key next to this file protects nothing; its certificate is for `localhost`, and signed by
-//! itself.
+//! The certificate is for `localhost`, made for the test, and signed by itself.
 
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener},
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
 
+use rcgen::{CertificateParams, KeyPair};
 use rustls::{
     ServerConfig, ServerConnection, Stream,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -27,13 +27,20 @@ use tagwright::{
 
 use crate::support::conformance::{access, keychain, story};
 
-const CERTIFICATE: &[u8] = include_bytes!("tls/certificate.pem");
-const KEY: &[u8] = include_bytes!("tls/key.pem");
+/// A certificate for `localhost` in PEM, and its key.
+static PAIR: LazyLock<(String, KeyPair)> = LazyLock::new(|| {
+    let key = KeyPair::generate().expect("a key");
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let certificate = CertificateParams::new(names)
+        .expect("names")
+        .self_signed(&key);
+    (certificate.expect("a certificate").pem(), key)
+});
 
 /// Serves one tag over TLS to as many connections, and counts the requests that it could read.
 fn serve(connections: usize) -> (SocketAddr, Arc<AtomicUsize>) {
-    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(KEY).expect("a key");
+    let certificate = CertificateDer::from_pem_slice(PAIR.0.as_bytes()).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(PAIR.1.serialize_pem().as_bytes()).expect("a key");
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key);
@@ -101,7 +108,11 @@ async fn a_private_authority_is_trusted_where_it_is_given() {
     let (address, requests) = serve(1);
     let record = SecretRecord {
         kind: "Opaque".to_owned(),
-        values: [("ca.crt".to_owned(), Secret::new(CERTIFICATE.to_vec()))].into(),
+        values: [(
+            "ca.crt".to_owned(),
+            Secret::new(PAIR.0.clone().into_bytes()),
+        )]
+        .into(),
     };
     let mut trusting = access(Keychain::default());
     let route = trusting.route.with_certificates(&record);

@@ -23,9 +23,9 @@ use std::{cell::Cell, collections::BTreeMap, sync::Arc};
 use super::{
     error::ErrorKind,
     limits::{Fault, Meter},
-    spelling,
     value::{List, Map, Value},
 };
+use crate::nearest::nearest;
 
 pub(super) use self::{patterns::Pattern, versions::compare_versions};
 
@@ -89,7 +89,7 @@ pub(super) fn lookup(name: &str) -> Result<&'static Function, Fault> {
     let all = ALL.into_iter().flatten().chain(versions::FUNCTIONS);
     Err(ErrorKind::UnknownFunction {
         name: name.to_owned(),
-        suggestion: spelling::nearest(name, all.map(|function| function.name)),
+        suggestion: nearest(name, all.map(|function| function.name)),
     })
 }
 
