@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 
 use self::output::Output;
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Fault},
     egress::{Egress, PlainHttp, Route},
     error::Class,
     image::Repository,
@@ -43,6 +43,9 @@ struct Arguments {
     global: Global,
 }
 
+/// How large a file with certificates may be.
+const MAX_CERTIFICATES: u64 = 4 * 1024 * 1024;
+
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done, or nothing to do
@@ -58,10 +61,9 @@ struct Global {
         long,
         value_name = "PATH",
         global = true,
-        env = "TAGWRIGHT_CONFIG",
-        value_delimiter = ','
+        env = "TAGWRIGHT_CONFIG"
     )]
-    config: Vec<PathBuf>,
+    config: Vec<OsString>,
     /// Where documents without a namespace belong
     #[arg(
         short,
@@ -142,8 +144,8 @@ enum Command {
 #[derive(Debug)]
 struct Trouble {
     report: ErrorReport,
-    /// Further lines for a person, such as configuration faults.
-    lines: Vec<String>,
+    /// What is wrong with the configuration.
+    faults: Vec<Fault>,
     exit: Exit,
 }
 
@@ -167,7 +169,7 @@ impl Trouble {
         let exit = Exit::Error;
         Self {
             report: ErrorReport::of(error, class, hint),
-            lines: Vec::new(),
+            faults: Vec::new(),
             exit,
         }
     }
@@ -181,7 +183,7 @@ impl Trouble {
         };
         Self {
             report,
-            lines: Vec::new(),
+            faults: Vec::new(),
             exit: Exit::Usage,
         }
     }
@@ -189,15 +191,13 @@ impl Trouble {
 
 impl From<LoadError> for Trouble {
     fn from(error: LoadError) -> Self {
-        let lines = match &error {
-            LoadError::Config(ConfigError { faults }) => {
-                faults.iter().map(ToString::to_string).collect()
-            }
+        let faults = match &error {
+            LoadError::Config(ConfigError { faults }) => faults.clone(),
             LoadError::Read { .. } => Vec::new(),
         };
         Self {
             report: ErrorReport::of(&error, Class::Config, None),
-            lines,
+            faults,
             exit: Exit::Usage,
         }
     }
@@ -224,12 +224,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let mut output = Output::new(arguments.global.output);
     let result = start_log(&arguments.global).and_then(|()| execute(arguments, &mut output));
-    match result {
-        Ok(exit) => exit.into(),
-        Err(trouble) => {
-            output.trouble(&trouble);
-            trouble.exit.into()
-        }
+    let exit = result.unwrap_or_else(|trouble| {
+        output.trouble(&trouble);
+        trouble.exit
+    });
+    if output.is_broken() {
+        Exit::Error.into()
+    } else {
+        exit.into()
     }
 }
 
@@ -268,7 +270,7 @@ fn start_log(global: &Global) -> Result<(), Trouble> {
     let filter = EnvFilter::try_new(&filter).map_err(|_| {
         Trouble::usage(
             &format!("`{}` is no log filter", global.log),
-            Some("write `info` or `debug`"),
+            Some("write one of: error, warn, info, debug, trace"),
         )
     })?;
     let log = tracing_subscriber::fmt()
@@ -285,7 +287,13 @@ fn start_log(global: &Global) -> Result<(), Trouble> {
 
 /// Reads the configuration and tells its warnings.
 fn load(global: &Global, output: &mut Output) -> Result<Config, Trouble> {
-    let config = once::load(&global.config, &global.namespace)?;
+    // CI systems set variables to nothing where they mean none.
+    let paths = global
+        .config
+        .iter()
+        .filter(|it| !it.is_empty())
+        .map(PathBuf::from);
+    let config = once::load(&paths.collect::<Vec<_>>(), &global.namespace)?;
     for warning in &config.warnings {
         output.note(&format!("warning: {warning}"));
     }
@@ -325,7 +333,7 @@ impl ConnectionArguments {
             route.plain_http = PlainHttp::Allow;
         }
         if let Some(path) = &self.ca_file {
-            let pem = std::fs::read(path).map_err(|error| {
+            let pem = once::read_bounded(path, MAX_CERTIFICATES).map_err(|error| {
                 let message = format!("cannot read `{}`: {error}", path.display());
                 Trouble::usage(&message, None)
             })?;
@@ -351,9 +359,8 @@ fn registry() -> OciRegistry {
 
 fn error_text(trouble: &Trouble) -> String {
     let mut text = report::text::error(&trouble.report);
-    for line in &trouble.lines {
-        text.push_str(line);
-        text.push('\n');
+    for fault in &trouble.faults {
+        text.push_str(&format!("{fault}\n"));
     }
     text
 }

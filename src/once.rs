@@ -6,6 +6,7 @@
 
 use std::{
     fs, io,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +14,9 @@ use url::Url;
 
 use crate::{
     access::{Vault, VaultError},
-    config::{Config, ConfigError, ConfigFile, ObjectKey, SecretSource, SecretValue},
+    config::{
+        Config, ConfigError, ConfigFile, Connection, ObjectKey, Origin, SecretSource, SecretValue,
+    },
     image::Repository,
     pipeline::{self, Intent, Listings, Outcome, Ports},
     scan::{Keychain, Registry, user_config::from_user_config},
@@ -23,6 +26,8 @@ use crate::{
 
 /// How large a configuration file may be.
 const MAX_CONFIG_FILE: u64 = 16 * 1024 * 1024;
+/// How large a file may be that a Secret refers to.
+const MAX_SECRET_FILE: u64 = 1024 * 1024;
 /// The variables that open a Git remote which no Secret describes.
 pub const GIT_USERNAME: &str = "TAGWRIGHT_GIT_USERNAME";
 /// The password or token that goes with [`GIT_USERNAME`].
@@ -46,8 +51,8 @@ pub enum LoadError {
 
 /// Reads and checks the documents of files and folders.
 ///
-/// In folders, files ending in `.yaml` and `.yml` are read, in the order of their paths; symbolic
-/// links and `.git` are not entered.
+/// In folders, files ending in `.yaml` and `.yml` are read, in the order of their paths; links to
+/// folders and `.git` are not entered.
 ///
 /// # Errors
 ///
@@ -65,20 +70,20 @@ fn collect(path: &Path, is_given: bool, files: &mut Vec<ConfigFile>) -> Result<(
         path: path.display().to_string(),
         source,
     };
-    let metadata = if is_given {
-        fs::metadata(path)
-    } else {
-        fs::symlink_metadata(path)
+    let is_link = fs::symlink_metadata(path).map_err(failed)?.is_symlink();
+    let metadata = match fs::metadata(path) {
+        Err(_) if is_link && !is_given => return Ok(()),
+        metadata => metadata.map_err(failed)?,
     };
-    let metadata = metadata.map_err(failed)?;
     if metadata.is_dir() {
+        if is_link && !is_given {
+            return Ok(());
+        }
         let entries = fs::read_dir(path).map_err(failed)?;
-        let mut entries = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(failed)?;
+        let entries = entries.map(|entry| entry.map(|entry| entry.path()));
+        let mut entries = entries.collect::<Result<Vec<_>, _>>().map_err(failed)?;
         entries.sort();
-        for entry in entries.iter().filter(|entry| !entry.ends_with(".git")) {
+        for entry in entries.iter().filter(|entry| !is_passed_over(entry)) {
             collect(entry, false, files)?;
         }
         return Ok(());
@@ -86,18 +91,30 @@ fn collect(path: &Path, is_given: bool, files: &mut Vec<ConfigFile>) -> Result<(
     let is_yaml = path
         .extension()
         .is_some_and(|it| it == "yaml" || it == "yml");
-    if !metadata.is_file() || !(is_given || is_yaml) {
+    // What was given by name may be a pipe, such as a shell's `<(…)`.
+    let is_wanted = is_given || is_yaml && metadata.is_file();
+    if !is_wanted {
         return Ok(());
     }
-    if metadata.len() > MAX_CONFIG_FILE {
-        return Err(failed(io::Error::other("it is larger than 16 MiB")));
-    }
-    let text = fs::read_to_string(path).map_err(failed)?;
+    let bytes = read_bounded(path, MAX_CONFIG_FILE).map_err(failed)?;
+    let text = String::from_utf8(bytes).map_err(|_| failed(io::Error::other("it is not UTF-8")))?;
+    let origin = if is_given {
+        Origin::Given
+    } else {
+        Origin::Found
+    };
     files.push(ConfigFile {
         name: path.display().to_string(),
         text,
+        origin,
     });
     Ok(())
+}
+
+/// `.git`, and what a mounted `ConfigMap` keeps beside its links (`..data`).
+fn is_passed_over(entry: &Path) -> bool {
+    let name = entry.file_name().unwrap_or_default().as_encoded_bytes();
+    name == b".git" || name.starts_with(b"..")
 }
 
 /// Takes every automation through the pipeline, one after the other, by name.
@@ -122,6 +139,9 @@ pub struct DocumentVault<'a> {
     /// The docker configuration of the user, for images that name no Secret; nothing where it is
     /// not to be used.
     pub docker_config: Option<PathBuf>,
+    /// The Git remote that was named on the command line: the only place that the credential of the
+    /// environment is for.
+    pub named_remote: Option<Authority>,
 }
 
 impl Vault for DocumentVault<'_> {
@@ -141,6 +161,10 @@ impl Vault for DocumentVault<'_> {
     }
 
     fn ambient_git_credential(&self, url: &Url) -> Option<Credential> {
+        let authority = Authority::of(url)?;
+        if self.named_remote.as_ref() != Some(&authority) {
+            return None;
+        }
         let password = std::env::var(GIT_PASSWORD)
             .ok()
             .filter(|it| !it.is_empty())?;
@@ -150,7 +174,7 @@ impl Vault for DocumentVault<'_> {
             username: Secret::new(username),
             password: Secret::new(password),
         };
-        Some(Credential::new(proof, Authority::of(url)?))
+        Some(Credential::new(proof, authority))
     }
 }
 
@@ -169,17 +193,20 @@ fn open(key: &ObjectKey, source: &SecretSource) -> Result<SecretRecord, VaultErr
         let value = match value {
             SecretValue::Inline(value) => value.clone(),
             SecretValue::Environment(variable) => {
-                let value = std::env::var(variable).map_err(|source| {
-                    unreadable(format!("environment variable `{variable}`"), source.into())
-                })?;
+                let place = format!("environment variable `{variable}`");
+                // The value itself must not reach the message, as it would in the library's error.
+                let value = std::env::var_os(variable)
+                    .ok_or_else(|| unreadable(place.clone(), "it is not set".into()))?
+                    .into_string()
+                    .map_err(|_| unreadable(place, "it is not UTF-8".into()))?;
                 Secret::new(value.into_bytes())
             }
             SecretValue::File(path) => {
                 let folder = Path::new(&source.file).parent().unwrap_or(Path::new(""));
                 let path = folder.join(path);
-                let mut bytes = fs::read(&path).map_err(|source| {
-                    unreadable(format!("file `{}`", path.display()), source.into())
-                })?;
+                let place = format!("file `{}`", path.display());
+                let bytes = read_bounded(&path, MAX_SECRET_FILE);
+                let mut bytes = bytes.map_err(|error| unreadable(place, error.into()))?;
                 if bytes.last() == Some(&b'\n') {
                     bytes.pop();
                 }
@@ -189,4 +216,51 @@ fn open(key: &ObjectKey, source: &SecretSource) -> Result<SecretRecord, VaultErr
         record.values.insert(name.clone(), value);
     }
     Ok(record)
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+///
+/// What the operating system says, or that the file is larger.
+pub fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(limit + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::other(format!(
+            "it is larger than {} KiB",
+            limit / 1024
+        )));
+    }
+    Ok(bytes)
+}
+
+/// Opens every secret that a run will need, so that a missing variable is told before anything is
+/// pushed.
+///
+/// # Errors
+///
+/// The first secret that cannot be opened.
+pub async fn check_secrets(config: &Config, vault: &impl Vault) -> Result<(), VaultError> {
+    let images = config
+        .images
+        .values()
+        .filter(|it| !it.suspended)
+        .flat_map(|it| {
+            let Connection {
+                credentials,
+                certificates,
+                proxy,
+                ..
+            } = &it.connection;
+            [credentials, certificates, proxy]
+        });
+    let remotes = config.automations.iter().filter(|it| !it.suspended);
+    let remotes = remotes.flat_map(|it| [&it.remote.credentials, &it.remote.proxy]);
+    for key in images.chain(remotes).flatten() {
+        vault.open(key).await?;
+    }
+    Ok(())
 }

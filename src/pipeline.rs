@@ -20,6 +20,7 @@ use crate::{
     access::{self, AccessError, Vault},
     config::{Automation, Config, ObjectKey},
     error::Class,
+    printable::printable,
     scan::Registry,
     update::{
         git::Screen,
@@ -147,7 +148,7 @@ pub enum Failure {
     ForeignCommits {
         /// The branch.
         branch: Branch,
-        /// The email address of the commit's author.
+        /// The email address of the commit's author, or the automation that made it.
         author: String,
     },
     /// More files would change than one commit may hold.
@@ -232,6 +233,10 @@ async fn attempt_once<R: Registry, G: Remote, V: Vault>(
 ) -> Result<End, Failure> {
     let source = access::remote(&ports.vault, &automation.remote).await?;
     let snapshot = ports.remote.read(&source, SCREEN).await?;
+    tracing::info!(
+        automation = %automation.key, commit = %snapshot.base, files = snapshot.looked_at,
+        marked = snapshot.files.len(), "read"
+    );
     outcome.observed = Some(Observed {
         base: Some(snapshot.base.clone()),
         files: snapshot.looked_at,
@@ -262,14 +267,27 @@ async fn act<R, G: Remote, V>(
         return Ok(end_without_change(&plan.changes));
     };
     may_replace(automation, snapshot)?;
-    if intent == Intent::Plan {
-        return Ok(End::Planned);
-    }
-    let pushed = ports.remote.push(source, snapshot, commit).await?;
-    // A push branch that holds this very commit already was not touched.
-    match &snapshot.push_tip {
-        Some(tip) if tip.commit == pushed.commit => Ok(End::Pending(pushed.commit)),
-        _ => Ok(End::Applied(pushed)),
+    match (intent, &snapshot.push_tip) {
+        // The default message names every step: the same words on the same base are the same commit.
+        (Intent::Plan, Some(tip))
+            if automation.message.is_none()
+                && tip.message == commit.message
+                && tip.parent.as_ref() == Some(&snapshot.base) =>
+        {
+            Ok(End::Pending(tip.commit.clone()))
+        }
+        (Intent::Plan, _) => Ok(End::Planned),
+        (Intent::Apply, tip) => {
+            let pushed = ports.remote.push(source, snapshot, commit).await?;
+            tracing::info!(
+                automation = %automation.key, branch = %pushed.branch, commit = %pushed.commit, "pushed"
+            );
+            // A push branch that holds this very commit already was not touched.
+            match tip {
+                Some(tip) if tip.commit == pushed.commit => Ok(End::Pending(pushed.commit)),
+                _ => Ok(End::Applied(pushed)),
+            }
+        }
     }
 }
 
@@ -282,14 +300,19 @@ pub fn end_without_change(changes: &ChangeSet) -> End {
     if held { End::Held } else { End::Unchanged }
 }
 
-/// A push branch of our own is rebuilt on the checkout branch's tip, unless it ends in somebody
-/// else's commit.
+/// A push branch of our own is rebuilt on the checkout branch's tip, while it ends in a commit that
+/// this automation made: such a commit stands on the checkout branch itself, so nobody's work is
+/// lost with it.
 fn may_replace(automation: &Automation, snapshot: &Snapshot) -> Result<(), Failure> {
+    let key = automation.key.to_string();
     match &snapshot.push_tip {
-        Some(tip) if tip.commit != snapshot.base && tip.author_email != automation.author.email => {
+        Some(tip) if tip.commit != snapshot.base && tip.automation.as_ref() != Some(&key) => {
             Err(Failure::ForeignCommits {
                 branch: automation.remote.push_branch.clone(),
-                author: tip.author_email.clone(),
+                author: match &tip.automation {
+                    Some(other) => format!("automation {}", printable(other)),
+                    None => printable(&tip.author_email).into_owned(),
+                },
             })
         }
         _ => Ok(()),
@@ -315,6 +338,7 @@ fn plan_commit(
             &changes,
         )?;
         commit = Some(NewCommit {
+            automation: key.to_string(),
             files: changes.files.clone(),
             message,
             author: automation.author.clone(),
@@ -342,5 +366,6 @@ fn plan_commit(
 /// One second after the base: the same plan on the same base is the same commit, whoever makes it
 /// and whenever, so that two racing runs are harmless.
 fn commit_time(base: DateTime<Utc>) -> DateTime<Utc> {
-    base + TimeDelta::seconds(1)
+    base.checked_add_signed(TimeDelta::seconds(1))
+        .unwrap_or(base)
 }

@@ -10,6 +10,8 @@ pub mod lint;
 pub mod scan;
 pub mod text;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -89,7 +91,7 @@ pub enum ResultKind {
     Pending,
     /// A commit was pushed, or files were written.
     Applied,
-    /// It could not be done, and nothing was written.
+    /// It could not be done, and nothing was pushed.
     Failed,
 }
 
@@ -255,7 +257,8 @@ impl Summary {
         self.findings += automation.findings.len();
         let is_written = matches!(automation.result, ResultKind::Planned | ResultKind::Applied);
         if is_written {
-            self.images += automation.images.len();
+            let images = automation.images.iter().map(|step| &step.image);
+            self.images += images.collect::<BTreeSet<_>>().len();
         }
         for value in &automation.values {
             match value.fate {

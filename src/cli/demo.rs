@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{Exit, Trouble, output::Output, registry};
 use crate::{
-    config::{Config, ConfigFile},
+    config::{Config, ConfigFile, Origin},
     egress::Egress,
     error::Class,
     fixture::{Fixture, RegistryServer, repository},
@@ -93,6 +93,7 @@ pub(super) async fn execute(
     let file = ConfigFile {
         name: "config.yaml".to_owned(),
         text,
+        origin: Origin::Given,
     };
     let config = Config::read(&[file], "default")
         .map_err(|error| Trouble::from(once::LoadError::from(error)))?;
@@ -103,6 +104,7 @@ pub(super) async fn execute(
         vault: DocumentVault {
             config: &config,
             docker_config: None,
+            named_remote: None,
         },
     };
     let outcomes = once::run(&config, &ports, &Listings::default(), Intent::Apply).await;

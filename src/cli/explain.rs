@@ -127,6 +127,7 @@ async fn subjects(
         let vault = DocumentVault {
             config,
             docker_config: docker_config(),
+            named_remote: None,
         };
         let access = access::registry(&vault, &question.connection, &question.image).await;
         let access = access.map_err(|error| Trouble::new(&error, error.class(), None))?;
@@ -152,7 +153,12 @@ async fn subjects(
             },
             |near| format!("did you mean `{near}`?"),
         );
-        let message = format!("there is no policy `{}`", arguments.subject);
+        let message = match &image {
+            Some(image) if arguments.subject.contains(['/', '.']) => {
+                format!("no policy here is about `{}`", image.repository())
+            }
+            _ => format!("there is no policy `{}`", arguments.subject),
+        };
         return Err(Trouble::usage(&message, Some(&hint)));
     }
     Ok(subjects)

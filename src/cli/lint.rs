@@ -37,6 +37,7 @@ pub(super) async fn execute(
         vault: DocumentVault {
             config: &config,
             docker_config: docker_config(),
+            named_remote: None,
         },
     };
     let scope = Scope {

@@ -1,17 +1,21 @@
 //! Data to standard output, everything else to standard error.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 
 use serde::Serialize;
 
 use super::{Format, Trouble, error_text};
-use crate::report::{ErrorReport, VERSION};
+use crate::{
+    config::Fault,
+    report::{ErrorReport, VERSION},
+};
 
 /// Where a command writes to.
 pub(super) struct Output {
     format: Format,
     data: anstream::AutoStream<std::io::Stdout>,
     notes: anstream::AutoStream<std::io::Stderr>,
+    is_broken: bool,
 }
 
 /// What is printed in JSON when a command ends early.
@@ -20,8 +24,8 @@ pub(super) struct Output {
 struct TroubleReport<'a> {
     version: &'static str,
     error: &'a ErrorReport,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    faults: &'a [String],
+    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
+    faults: &'a [Fault],
 }
 
 impl Output {
@@ -31,7 +35,13 @@ impl Output {
             format,
             data,
             notes,
+            is_broken: false,
         }
+    }
+
+    /// Whether something could not be written to standard output.
+    pub(super) fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Whether a person reads along.
@@ -53,11 +63,12 @@ impl Output {
 
     /// Writes data as it is.
     pub(super) fn print(&mut self, text: &str) {
-        // A reader that has gone away (`| head`) is not an error.
-        let _ = self
+        let written = self
             .data
             .write_all(text.as_bytes())
             .and_then(|()| self.data.flush());
+        // A reader that has gone away (`| head`) is not an error; a full disk is.
+        self.is_broken |= written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
     }
 
     /// Writes a line to standard error.
@@ -72,7 +83,7 @@ impl Output {
             let report = TroubleReport {
                 version: VERSION,
                 error: &trouble.report,
-                faults: &trouble.lines,
+                faults: &trouble.faults,
             };
             self.result(&report, String::new);
         }

@@ -1,6 +1,10 @@
 //! `plan` and `run`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -17,6 +21,7 @@ use crate::{
         RunReport,
         text::{self, Detail},
     },
+    secret::Authority,
     update::{
         git::{self, Author, Branch, GitRemote, SourceFile, UpdatePath},
         local::{self, LocalTree},
@@ -42,7 +47,7 @@ pub(super) struct RunArguments {
     detailed_exitcode: bool,
     /// Keep fetched Git objects in this folder; it may be deleted at any time
     #[arg(long, value_name = "DIR", env = "TAGWRIGHT_CACHE")]
-    cache: Option<PathBuf>,
+    cache: Option<OsString>,
 }
 
 /// What an automation would say, for `--remote`.
@@ -102,19 +107,48 @@ async fn execute(
             ),
         ));
     }
+    let named_remote = config
+        .automations
+        .first()
+        .filter(|_| arguments.remote.is_some());
+    let named_remote = named_remote.and_then(|it| Authority::of(&it.remote.url));
     // The folder goes with the process; a cache is kept only where one was asked for.
-    let store = Store::open(arguments.cache.as_deref())?;
+    let store = Store::open(
+        arguments
+            .cache
+            .as_deref()
+            .filter(|it| !it.is_empty())
+            .map(Path::new),
+    )?;
     let ports = Ports {
         registry: Watched::new(registry(), output.is_text()),
         remote: GitRemote::new(Egress::new(), store.path().to_owned()),
         vault: DocumentVault {
             config: &config,
             docker_config: docker_config(),
+            named_remote,
         },
     };
+    once::check_secrets(&config, &ports.vault)
+        .await
+        .map_err(|error| {
+            let mut trouble = Trouble::new(&error, Class::Config, None);
+            trouble.exit = Exit::Usage;
+            trouble
+        })?;
     let listings = Listings::default();
     let outcomes = match &arguments.in_place {
-        Some(folder) => vec![in_place(&config, &ports, &listings, folder, intent).await],
+        Some(folder) => vec![
+            in_place(
+                &config,
+                &global.namespace,
+                &ports,
+                &listings,
+                folder,
+                intent,
+            )
+            .await,
+        ],
         None => once::run(&config, &ports, &listings, intent).await,
     };
     ports.registry.finish();
@@ -218,6 +252,7 @@ fn parse_author(text: &str) -> Result<Author, Trouble> {
 /// Takes a folder through the pipeline: read, decide, write.
 async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     config: &Config,
+    namespace: &str,
     ports: &Ports<R, G, V>,
     listings: &Listings,
     folder: &Path,
@@ -250,7 +285,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     let scope = Scope {
         config,
         policies: None,
-        namespace: "default",
+        namespace,
     };
     let changes = pipeline::decide_files(&scope, ports, listings, tree.files.clone()).await;
     outcome.end = match intent {
@@ -277,10 +312,14 @@ fn folder_plan(tree: &LocalTree, changes: ChangeSet) -> Plan {
 }
 
 fn write(tree: &LocalTree, changes: &ChangeSet) -> Result<(), Failure> {
-    for new in &changes.files {
-        if let Some(old) = tree.files.iter().find(|old| old.path == new.path) {
-            local::replace(&tree.root, old, &new.bytes)?;
-        }
-    }
-    Ok(())
+    let old = tree
+        .files
+        .iter()
+        .map(|file| (&file.path, file))
+        .collect::<BTreeMap<_, _>>();
+    let files = changes
+        .files
+        .iter()
+        .filter_map(|new| Some((*old.get(&new.path)?, new.bytes.as_slice())));
+    Ok(local::replace(&tree.root, &files.collect::<Vec<_>>())?)
 }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Config, ConfigError, ConfigFile, Fault, ObjectKey,
+    Config, ConfigError, ConfigFile, Fault, ObjectKey, Origin,
     document::{self, Node, Place},
     fault::Faults,
     schema::Schema,
@@ -78,7 +78,12 @@ impl<T> Document<T> {
     fn fault(&self, faults: &mut Vec<Fault>, pointer: &str, message: String, hint: Option<&str>) {
         let follows_from = |mended: &String| {
             let is_deep = pointer.matches('/').count() > 1;
-            pointer.starts_with(mended.as_str()) || is_deep && mended.starts_with(pointer)
+            let below = |inner: &str, outer: &str| {
+                inner
+                    .strip_prefix(outer)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            below(pointer, mended) || is_deep && below(mended, pointer)
         };
         if self.mended.iter().any(follows_from) {
             return;
@@ -100,7 +105,8 @@ struct Documents {
     policies: Vec<Document<ImagePolicy>>,
     automations: Vec<Document<ImageUpdateAutomation>>,
     sources: Vec<Document<GitRepository>>,
-    secrets: Vec<Document<SecretDocument>>,
+    secrets: Vec<(Document<SecretDocument>, Vec<Fault>)>,
+    secret_faults: BTreeMap<ObjectKey, Vec<Fault>>,
     namespace_labels: BTreeMap<String, BTreeMap<String, String>>,
     policy_labels: BTreeMap<ObjectKey, BTreeMap<String, String>>,
     /// Objects that exist, although something else about them is wrong: a reference to one of them
@@ -135,6 +141,7 @@ impl Documents {
             automations: Vec::new(),
             sources: Vec::new(),
             secrets: Vec::new(),
+            secret_faults: BTreeMap::new(),
             namespace_labels: BTreeMap::new(),
             policy_labels: BTreeMap::new(),
             mentioned: BTreeSet::new(),
@@ -153,7 +160,16 @@ impl Documents {
             }
             Err(trouble) => {
                 let message = format!("cannot parse this as YAML: {}", trouble.message);
-                self.fault(&file.name, trouble.place, message, None);
+                let is_ours = file.text.contains(IMAGE_GROUP) || file.text.contains(SOURCE_GROUP);
+                let found = match file.origin {
+                    Origin::Found if !is_ours => &mut self.warnings,
+                    Origin::Found | Origin::Given => &mut self.faults,
+                };
+                Faults {
+                    file: &file.name,
+                    found,
+                }
+                .push(trouble.place, message, None);
             }
         }
     }
@@ -177,8 +193,14 @@ impl Documents {
                 }
             }
             ("", "Secret") => {
+                // A folder holds secrets that nobody here asks for: their faults count once one does.
+                let before = std::mem::take(&mut self.faults);
                 if let Some(document) = self.check(file, node, "Secret", |it| &it.secret) {
-                    self.secrets.push(document);
+                    self.secrets
+                        .push((document, std::mem::replace(&mut self.faults, before)));
+                } else {
+                    let own = std::mem::replace(&mut self.faults, before);
+                    self.faults.extend(own);
                 }
             }
             ("", "Namespace") => self.note_namespace(&node),
@@ -194,6 +216,10 @@ impl Documents {
             }
             (SOURCE_GROUP, _) if !SOURCE_KINDS.contains(&kind.as_str()) => {
                 self.unknown_kind(file, &node, &kind, &SOURCE_KINDS);
+            }
+            (_, "GitRepository") => self.unknown_group(file, &node, SOURCE_GROUP),
+            (_, kind) if IMAGE_KINDS.contains(&kind) => {
+                self.unknown_group(file, &node, IMAGE_GROUP);
             }
             _ => {}
         }
@@ -221,6 +247,14 @@ impl Documents {
             }
             _ => self.unknown_kind(file, &node, kind, &IMAGE_KINDS),
         }
+    }
+
+    /// One of our kinds under a group that is not ours: passed over, it would fail silently.
+    fn unknown_group(&mut self, file: &str, node: &Node, group: &str) {
+        let kind = node.text("kind").unwrap_or_default();
+        let message = format!("{kind} is a kind of `{group}`, and this document says otherwise");
+        let hint = Some(format!("write `apiVersion: {group}/v1`"));
+        self.fault(file, node.place_at("/apiVersion"), message, hint);
     }
 
     fn unknown_kind(&mut self, file: &str, node: &Node, kind: &str, known: &[&str]) {
@@ -389,6 +423,8 @@ impl Documents {
             name: name?.to_owned(),
         };
         self.dangling(at, &format!("{pointer}/name"), "Secret", &key);
+        self.faults
+            .extend(self.secret_faults.get(&key).into_iter().flatten().cloned());
         Some(key)
     }
 }

@@ -39,6 +39,19 @@ pub struct ConfigFile {
     pub name: String,
     /// The documents, in YAML.
     pub text: String,
+    /// How the file came in.
+    pub origin: Origin,
+}
+
+/// How a configuration file came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Somebody named it: whatever is wrong with it is a fault.
+    #[default]
+    Given,
+    /// It lay in a folder that somebody named: where it cannot be parsed and does not look like
+    /// ours, it is passed over with a warning.
+    Found,
 }
 
 /// A namespace and a name.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{FindingReport, SkippedReport, VERSION, ValueReport};
 use crate::{
     policy::PolicyName,
+    printable::printable,
     update::{
         PolicyKey,
         git::Skipped,
@@ -76,6 +77,9 @@ impl LintReport {
     /// Adds what is known of the folder itself.
     pub fn add_tree(&mut self, files: usize, skipped: Vec<Skipped>) {
         self.files = files;
+        // A link is passed over on purpose; a file that is too large was not checked.
+        let unread = skipped.iter().filter(|it| !it.reason.contains("link"));
+        self.problems += unread.count();
         self.skipped = skipped.into_iter().map(SkippedReport::from).collect();
     }
 
@@ -99,7 +103,8 @@ impl LintReport {
                     format!("{fate}: {}", reason.as_deref().unwrap_or_default())
                 }
             };
-            let _ = writeln!(text, "{place}: {}: {words}", value.value);
+            let line = format!("{place}: {}: {words}", value.value);
+            let _ = writeln!(text, "{}", printable(&line));
         }
         for finding in &self.findings {
             let FindingReport {
@@ -108,19 +113,28 @@ impl LintReport {
                 column,
                 message,
             } = finding;
-            let _ = writeln!(text, "{file}:{line}:{column}: {message}");
+            let line = format!("{file}:{line}:{column}: {message}");
+            let _ = writeln!(text, "{}", printable(&line));
         }
         for skipped in &self.skipped {
-            let _ = writeln!(text, "{}: not read: {}", skipped.file, skipped.reason);
+            let line = format!("{}: not read: {}", skipped.file, skipped.reason);
+            let _ = writeln!(text, "{}", printable(&line));
         }
         for policy in &self.unused_policies {
             let _ = writeln!(text, "policy {policy}: no marker uses it");
         }
-        let (markers, files) = (self.values.len(), self.files);
+        let count = |count: usize, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            count => format!("{count} {noun}s"),
+        };
+        let (files, markers) = (
+            count(self.files, "file"),
+            count(self.values.len(), "marker"),
+        );
         let _ = writeln!(
             text,
-            "{files} files, {markers} markers, {} problems",
-            self.problems
+            "{files}, {markers}, {}",
+            count(self.problems, "problem")
         );
         text
     }

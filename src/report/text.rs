@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use anstyle::{AnsiColor, Style};
 
+use crate::printable::printable;
+
 use super::{AutomationReport, ErrorReport, ResultKind, RunReport, Summary, ValueReport};
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -67,18 +69,20 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
         let _ = writeln!(text, "  {style}{mark}{style:#} {words}");
     }
     for finding in &report.findings {
-        let place = format!("{}:{}:{}", finding.file, finding.line, finding.column);
+        let file = printable(&finding.file);
+        let place = format!("{file}:{}:{}", finding.line, finding.column);
         let _ = writeln!(
             text,
             "  {ATTENTION}!{ATTENTION:#} {place}: {}",
-            finding.message
+            printable(&finding.message)
         );
     }
     for skipped in &report.skipped {
         let _ = writeln!(
             text,
             "  {DIM}- {} was not read: {}{DIM:#}",
-            skipped.file, skipped.reason
+            printable(&skipped.file),
+            skipped.reason
         );
     }
     let _ = writeln!(text, "  {}", conclusion(report));
@@ -137,6 +141,7 @@ fn row(mark: char, style: Style, words: &str, places: &[String]) -> Row {
         [only] => only.clone(),
         [first, ..] => format!("{} places, first {first}", places.len()),
     };
+    let (words, place) = (printable(words), printable(&place));
     Row {
         mark,
         style,
@@ -197,11 +202,17 @@ fn conclusion(report: &AutomationReport) -> String {
         (ResultKind::Unchanged, _) if report.values.is_empty() => {
             format!("{DIM}no markers found{DIM:#}")
         }
-        (ResultKind::Unchanged, _) if report.values.iter().any(|it| rank(it) > 1) => {
+        (ResultKind::Unchanged, _) if report.values.iter().any(|it| rank(it) > 0) => {
             format!("{BAD}nothing was changed{BAD:#}")
         }
         (ResultKind::Unchanged, _) => format!("{DIM}nothing to do{DIM:#}"),
-        (ResultKind::Failed, _) => format!("{BAD}failed; nothing was written{BAD:#}"),
+        (ResultKind::Failed, _) => {
+            if report.branch.is_some() {
+                format!("{BAD}failed; nothing was pushed{BAD:#}")
+            } else {
+                format!("{BAD}failed{BAD:#}")
+            }
+        }
     }
 }
 
@@ -263,6 +274,11 @@ pub fn coloured(diff: &str) -> String {
         let (body, end) = line
             .strip_suffix('\n')
             .map_or((line, ""), |body| (body, "\n"));
+        let body = body
+            .split('\t')
+            .map(printable)
+            .collect::<Vec<_>>()
+            .join("\t");
         let _ = write!(text, "{style}{body}{style:#}{end}");
     }
     text

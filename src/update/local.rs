@@ -59,6 +59,16 @@ pub enum LocalError {
         /// The cause.
         source: io::Error,
     },
+    /// Some files were replaced, and then one could not be.
+    #[error("cannot replace `{path}`, after {done} other files were written")]
+    Partly {
+        /// The file.
+        path: String,
+        /// How many files hold their new contents.
+        done: usize,
+        /// The cause.
+        source: io::Error,
+    },
     /// The file is not what it was when it was read; nothing was written to it.
     #[error("`{0}` changed while we were deciding")]
     Changed(String),
@@ -68,7 +78,7 @@ impl LocalError {
     /// What kind of trouble this is.
     pub fn class(&self) -> Class {
         match self {
-            Self::Read { .. } | Self::Write { .. } => Class::Config,
+            Self::Read { .. } | Self::Write { .. } | Self::Partly { .. } => Class::Config,
             Self::Changed(_) => Class::Conflict,
         }
     }
@@ -76,26 +86,28 @@ impl LocalError {
 
 /// Reads a folder, or a single file, over all processors.
 ///
+/// A link that was pointed at is followed: the file or folder behind it is what is read and written.
+///
 /// # Errors
 ///
 /// The first folder that cannot be listed or file that cannot be read: a tree with holes would
 /// look complete.
 pub fn read(root: &Path) -> Result<LocalTree, LocalError> {
+    let root = &fs::canonicalize(root).map_err(|source| read_error(root, source))?;
     let metadata = fs::metadata(root).map_err(|source| read_error(root, source))?;
-    if metadata.is_file() {
+    if !metadata.is_dir() {
         return read_one(root);
     }
     let walk = Walk::new(root);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let parts = std::thread::scope(|scope| {
-        let handles = (0..workers)
-            .map(|_| scope.spawn(|| walk.work()))
-            .collect::<Vec<_>>();
+        let handles = (0..workers).map(|_| scope.spawn(|| walk.work()));
+        let handles = handles.collect::<Vec<_>>();
         let parts = handles.into_iter().map(std::thread::ScopedJoinHandle::join);
         parts.collect::<Vec<_>>()
     });
     let mut tree = LocalTree {
-        root: root.to_owned(),
+        root: root.clone(),
         ..LocalTree::default()
     };
     for part in parts {
@@ -110,39 +122,57 @@ pub fn read(root: &Path) -> Result<LocalTree, LocalError> {
     Ok(tree)
 }
 
-/// Replaces one file, if it still holds `old`; its permissions stay.
+/// Replaces files that still hold what was read; their permissions stay.
+///
+/// Every new file is complete on the disk before the first one takes its place, so that a full disk
+/// or a folder without rights changes nothing.
 ///
 /// # Errors
 ///
-/// When the file changed meanwhile, or cannot be written; it is untouched then.
-pub fn replace(root: &Path, old: &SourceFile, new: &[u8]) -> Result<(), LocalError> {
-    let path = root.join(&old.path);
+/// When a file changed meanwhile or cannot be written. The files are then as they were, unless the
+/// very last step failed for some of them, which the error says.
+pub fn replace(root: &Path, files: &[(&SourceFile, &[u8])]) -> Result<(), LocalError> {
+    let ready = files
+        .iter()
+        .map(|(old, new)| prepare(&root.join(&old.path), old, new))
+        .collect::<Result<Vec<_>, _>>()?;
+    for (done, (copy, path)) in ready.into_iter().enumerate() {
+        copy.persist(&path).map_err(|error| LocalError::Partly {
+            path: path.display().to_string(),
+            done,
+            source: error.error,
+        })?;
+    }
+    Ok(())
+}
+
+/// Writes the new file beside the old one.
+fn prepare(
+    path: &Path,
+    old: &SourceFile,
+    new: &[u8],
+) -> Result<(tempfile::NamedTempFile, PathBuf), LocalError> {
     let failed = |source| LocalError::Write {
         path: path.display().to_string(),
         source,
     };
-    let current = fs::read(&path).map_err(|source| read_error(&path, source))?;
-    if current != old.bytes {
+    if read_bounded(path)? != old.bytes {
         return Err(LocalError::Changed(path.display().to_string()));
     }
-    let folder = path
-        .parent()
-        .filter(|it| !it.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or(Path::new("."));
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     copy.write_all(new).map_err(failed)?;
-    let permissions = fs::metadata(&path).map_err(failed)?.permissions();
+    let permissions = fs::metadata(path).map_err(failed)?.permissions();
     copy.as_file()
         .set_permissions(permissions)
         .map_err(failed)?;
     copy.as_file().sync_all().map_err(failed)?;
-    copy.persist(&path).map_err(|error| failed(error.error))?;
-    Ok(())
+    Ok((copy, path.to_owned()))
 }
 
 /// Reads a single file, whatever its name is: the user pointed at it.
 fn read_one(path: &Path) -> Result<LocalTree, LocalError> {
-    let bytes = fs::read(path).map_err(|source| read_error(path, source))?;
+    let bytes = read_bounded(path)?;
     let name = path
         .file_name()
         .map(|it| it.to_string_lossy().into_owned())
@@ -162,6 +192,17 @@ fn read_one(path: &Path) -> Result<LocalTree, LocalError> {
         });
     }
     Ok(tree)
+}
+
+/// Reads a file, and one byte more than the limit where it is larger.
+fn read_bounded(path: &Path) -> Result<Vec<u8>, LocalError> {
+    let failed = |source| read_error(path, source);
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(failed)?;
+    file.take(MAX_FILE + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    Ok(bytes)
 }
 
 fn read_error(path: &Path, source: io::Error) -> LocalError {
@@ -249,11 +290,15 @@ impl<'a> Walk<'a> {
                     self.enter(relative, depth + 1, part);
                 }
             } else if screen_path(path) {
-                if kind.is_symlink() {
-                    let reason = "a symbolic link".to_owned();
+                if kind.is_symlink() || !kind.is_file() {
+                    let reason = if kind.is_symlink() {
+                        "a symbolic link"
+                    } else {
+                        "no regular file"
+                    };
                     part.skipped.push(Skipped {
                         path: path.to_owned(),
-                        reason,
+                        reason: reason.to_owned(),
                     });
                 } else {
                     self.read_file(path, buffer, part)?;
@@ -356,14 +401,37 @@ mod tests {
             path: "a.yaml".into(),
             bytes: b"old".to_vec(),
         };
-        replace(folder.path(), &file, b"new").unwrap();
+        replace(folder.path(), &[(&file, b"new")]).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o755
         );
-        let error = replace(folder.path(), &file, b"newer").unwrap_err();
+        let error = replace(folder.path(), &[(&file, b"newer")]).unwrap_err();
         assert!(matches!(error, LocalError::Changed(_)), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn one_file_that_cannot_be_written_keeps_all_from_being_written() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.yaml"), "old").unwrap();
+        let file = |path: &str| SourceFile {
+            path: path.into(),
+            bytes: b"old".to_vec(),
+        };
+        let (first, gone) = (file("a.yaml"), file("gone/b.yaml"));
+        let error = replace(folder.path(), &[(&first, b"new"), (&gone, b"new")]);
+        assert!(error.is_err());
+        assert_eq!(fs::read(folder.path().join("a.yaml")).unwrap(), b"old");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        // A socket stands for everything that would hang or surprise a reader.
+        std::os::unix::net::UnixListener::bind(folder.path().join("x.yaml")).unwrap();
+        let tree = read(folder.path()).unwrap();
+        assert_eq!(tree.skipped[0].reason, "no regular file");
     }
 }

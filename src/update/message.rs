@@ -13,7 +13,7 @@ use super::{
     plan::{ChangeSet, MarkedValue},
     template::{FileObjectChange, MessageData, Template, TemplateError, message_value},
 };
-use crate::image::ImageReference;
+use crate::{image::ImageReference, printable::printable};
 
 /// How many bytes a commit message may have.
 pub const MAX_MESSAGE: usize = 64 * 1024;
@@ -120,8 +120,9 @@ pub fn message(
     path: &UpdatePath,
     changes: &ChangeSet,
 ) -> Result<String, TemplateError> {
+    let default = default_message(automation, changes);
     let Some(template) = template else {
-        return Ok(default_message(automation, changes));
+        return Ok(default);
     };
     let changes = changes
         .updates()
@@ -138,7 +139,10 @@ pub fn message(
         changes: &changes,
         values,
     };
-    template.render(&message_value(&data))
+    let text = template.render(&message_value(&data))?;
+    // A commit that says nothing helps nobody, whoever asked for it.
+    let is_blank = text.trim().is_empty();
+    Ok(if is_blank { default } else { text })
 }
 
 /// One line for each image, then trailers that a machine can read.
@@ -200,8 +204,10 @@ fn subject(steps: &[Step]) -> String {
 
 /// A value as far as it is not said by the image's name.
 fn shown(value: &str, field: Field, image: &str) -> String {
-    // A block scalar ends in a line break, which a message must not.
-    let value = value.trim_end();
+    // A block scalar ends in a line break, and a quoted one may hold any: nothing in a file may write
+    // lines or trailers into a message.
+    let value = printable(value.trim_end());
+    let value = value.as_ref();
     match field {
         Field::Tag | Field::Name => or_nothing(value),
         Field::Digest => or_nothing(&short_digest(value)),

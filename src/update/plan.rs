@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Edit, Field, Finding, ObjectId, PolicyKey, Setter,
+    Edit, Field, Finding, ObjectId, PolicyKey, Setter, Style,
     git::SourceFile,
     yaml::{self, Reading},
 };
@@ -303,20 +303,33 @@ fn groups(setters: &[Setter]) -> impl Iterator<Item = Group<'_>> {
 }
 
 impl Group<'_> {
-    /// The tag that stands in Git for this group, where it is one of `image`'s.
-    fn current_tag(&self, image: &Repository) -> Option<String> {
-        // A block scalar ends in a line break that is no part of the reference.
-        self.setters
-            .iter()
-            .find_map(|setter| match setter.marker.field {
-                Field::Tag => Some(setter.value.trim_end().to_owned()),
-                Field::Image => {
-                    let reference = setter.value.trim_end().parse::<ImageReference>().ok()?;
-                    let same_image = reference.repository() == image;
-                    reference.tag().filter(|_| same_image).map(Tag::to_string)
-                }
-                Field::Name | Field::Digest => None,
-            })
+    /// The tags that stand in Git for `setter`, as far as they are `image`'s: its own, and for a
+    /// name or digest those beside it.
+    fn current_tags(&self, setter: &Setter, image: &Repository) -> Vec<String> {
+        match setter.marker.field {
+            Field::Image | Field::Tag => own_tag(setter, image).into_iter().collect(),
+            Field::Name | Field::Digest => {
+                let beside = self
+                    .setters
+                    .iter()
+                    .filter(|it| it.marker.field == Field::Tag);
+                beside.filter_map(|it| own_tag(it, image)).collect()
+            }
+        }
+    }
+}
+
+/// The tag that a value holds. A block scalar ends in a line break that is no part of it.
+fn own_tag(setter: &Setter, image: &Repository) -> Option<String> {
+    let value = setter.value.trim_end();
+    match setter.marker.field {
+        Field::Tag => Some(value.to_owned()),
+        Field::Image => {
+            let reference = value.parse::<ImageReference>().ok()?;
+            let is_same = reference.repository() == image;
+            reference.tag().filter(|_| is_same).map(Tag::to_string)
+        }
+        Field::Name | Field::Digest => None,
     }
 }
 
@@ -340,20 +353,37 @@ fn fate(setter: &Setter, group: &Group<'_>, decision: Option<&Decision>) -> Fate
         }
         Some(Decision::Unchecked) | None => return Fate::Unchecked,
     };
-    let current = group.current_tag(&decided.image);
-    match decided.verdict.against(&decided.policy, current.as_deref()) {
-        Verdict::Held { selection, reason } => Fate::Held {
-            chosen: selection.tag,
-            reason: reason.to_string(),
-        },
-        Verdict::NothingMatched(stages) => Fate::NothingMatched {
+    let tags = group.current_tags(setter, &decided.image);
+    let held =
+        tags.iter().find_map(
+            |tag| match decided.verdict.against(&decided.policy, Some(tag)) {
+                Verdict::Held { selection, reason } => Some(Fate::Held {
+                    chosen: selection.tag,
+                    reason: reason.to_string(),
+                }),
+                Verdict::Selected(_) | Verdict::NothingMatched(_) => None,
+            },
+        );
+    match (&decided.verdict, held) {
+        (_, Some(held)) => held,
+        (Verdict::NothingMatched(stages), None) => Fate::NothingMatched {
             reason: stages.to_string(),
         },
-        Verdict::Selected(selection) => match new_value(setter, group, decided, &selection) {
-            Err(reason) => Fate::Unavailable { reason },
-            Ok(new) if new == setter.value => Fate::Current,
-            Ok(new) => Fate::Update { new },
-        },
+        (Verdict::Selected(selection) | Verdict::Held { selection, .. }, None) => {
+            match new_value(setter, group, decided, selection) {
+                Err(reason) => Fate::Unavailable { reason },
+                Ok(new) if new == current_text(setter) => Fate::Current,
+                Ok(new) => Fate::Update { new },
+            }
+        }
+    }
+}
+
+/// The value as it is compared: the line break that ends a block is not part of it.
+fn current_text(setter: &Setter) -> &str {
+    match setter.style {
+        Style::Literal | Style::Folded => setter.value.trim_end_matches('\n'),
+        Style::Plain | Style::Single | Style::Double => &setter.value,
     }
 }
 
@@ -403,14 +433,15 @@ fn kept_digest(
 ) -> Option<Digest> {
     match setter.marker.field {
         Field::Image => {
-            let reference = setter.value.parse::<ImageReference>().ok()?;
+            let reference = current_text(setter).parse::<ImageReference>().ok()?;
             let same_tag = reference.tag() == Some(&selection.tag);
             let same = same_tag && *reference.repository() == decided.image;
             reference.digest().filter(|_| same).cloned()
         }
         Field::Digest => {
-            let same_tag = group.current_tag(&decided.image)? == selection.tag.as_str();
-            setter.value.parse().ok().filter(|_| same_tag)
+            let tags = group.current_tags(setter, &decided.image);
+            let same_tag = matches!(tags.as_slice(), [tag] if *tag == selection.tag.as_str());
+            current_text(setter).parse().ok().filter(|_| same_tag)
         }
         Field::Tag | Field::Name => None,
     }

@@ -298,6 +298,35 @@ fn a_push_branch_is_created_rebuilt_and_never_taken_from_a_person() {
 }
 
 #[test]
+fn a_branch_that_only_looks_like_ours_is_not_replaced() {
+    let Some(world) = World::start() else { return };
+    let fleet = world.fleet("1.0.0");
+    world.registry.tag("acme/web", "1.1.0");
+    world.configure("    push: {branch: release}", "");
+    // People's commits, and on top of them one by somebody with the automation's address.
+    let work = world.folder.path().join("git/work/fleet");
+    fleet.git(&["branch", "release", "main"]);
+    fs::write(work.join("README.md"), "human\n").expect("a file");
+    fleet.commit_from(&work, "release", "By hand");
+    let tree = fleet.git(&["rev-parse", "release^{tree}"]);
+    let commit = fleet.git(&[
+        "-c",
+        "user.email=bot@example.com",
+        "commit-tree",
+        tree.trim(),
+        "-p",
+        "release",
+        "-m",
+        "Update",
+    ]);
+    fleet.git(&["update-ref", "refs/heads/release", commit.trim()]);
+    world
+        .run(&["run"])
+        .expect(1, "ends in a commit by bot@example.com");
+    assert_eq!(fleet.tip("release"), commit.trim(), "nothing is lost");
+}
+
+#[test]
 fn a_lost_race_is_observed_and_decided_again() {
     let Some(world) = World::start() else { return };
     let fleet = world.fleet("1.0.0");

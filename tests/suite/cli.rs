@@ -418,7 +418,7 @@ async fn lint_names_every_marker_and_every_unused_policy() {
         &[
             "current",
             "policy default:next: no marker uses it",
-            "1 problems",
+            "1 problem",
         ],
     );
     world.file(

@@ -25,10 +25,26 @@ const README: &str = "see \"What it does not do yet\" in the README";
 
 pub(super) fn build(documents: &mut Documents, config: &mut Config) {
     let sources = std::mem::take(&mut documents.sources);
+    let mut push_branches = BTreeMap::new();
     for document in std::mem::take(&mut documents.automations) {
-        if let Some(automation) = automation(documents, &document, &sources) {
-            config.automations.push(automation);
+        let Some(automation) = automation(documents, &document, &sources) else {
+            continue;
+        };
+        let RemoteSettings {
+            url,
+            branch,
+            push_branch,
+            ..
+        } = &automation.remote;
+        let place = (url.to_string(), push_branch.clone());
+        let other = push_branches.insert(place, document.key.clone());
+        if let Some(other) = other.filter(|_| branch != push_branch) {
+            let message = format!("`{push_branch}` is already the push branch of `{other}`");
+            let hint = "give each its own push branch, or make them one automation";
+            let pointer = "/spec/git/push/branch";
+            document.fault(&mut documents.faults, pointer, message, Some(hint));
         }
+        config.automations.push(automation);
     }
     config
         .automations

@@ -4,19 +4,20 @@ use base64::Engine as _;
 
 use super::{Config, Document, Documents};
 use crate::{
-    config::{SecretSource, SecretValue},
+    config::{Fault, SecretSource, SecretValue},
     crd::SecretDocument,
     secret::Secret,
 };
 
 pub(super) fn build(documents: &mut Documents, config: &mut Config) {
-    for document in std::mem::take(&mut documents.secrets) {
-        let source = read(documents, &document);
+    for (document, mut faults) in std::mem::take(&mut documents.secrets) {
+        let source = read(&mut faults, &document);
+        documents.secret_faults.insert(document.key.clone(), faults);
         config.secrets.insert(document.key, source);
     }
 }
 
-fn read(documents: &mut Documents, document: &Document<SecretDocument>) -> SecretSource {
+fn read(faults: &mut Vec<Fault>, document: &Document<SecretDocument>) -> SecretSource {
     let mut source = SecretSource {
         kind: document
             .value
@@ -29,7 +30,7 @@ fn read(documents: &mut Documents, document: &Document<SecretDocument>) -> Secre
     if document.value.sops.is_some() {
         let message = format!("Secret `{}` is encrypted with SOPS", document.key);
         let hint = "give a document with `${env:NAME}` or `${file:PATH}` as values instead";
-        document.fault(&mut documents.faults, "/sops", message, Some(hint));
+        document.fault(faults, "/sops", message, Some(hint));
         return source;
     }
     for (key, text) in document.value.data.iter().flatten() {
@@ -42,7 +43,7 @@ fn read(documents: &mut Documents, document: &Document<SecretDocument>) -> Secre
         } else {
             let message = format!("`data.{key}` is not base64");
             let hint = "plain values belong under `stringData`";
-            document.fault(&mut documents.faults, &pointer, message, Some(hint));
+            document.fault(faults, &pointer, message, Some(hint));
         }
     }
     for (key, text) in document.value.string_data.iter().flatten() {
@@ -53,7 +54,7 @@ fn read(documents: &mut Documents, document: &Document<SecretDocument>) -> Secre
             }
             Err(message) => {
                 let hint = "write `${env:NAME}` or `${file:PATH}`, and nothing around it";
-                document.fault(&mut documents.faults, &pointer, message, Some(hint));
+                document.fault(faults, &pointer, message, Some(hint));
             }
         }
     }
@@ -63,6 +64,11 @@ fn read(documents: &mut Documents, document: &Document<SecretDocument>) -> Secre
 /// A value under `stringData`: `${env:NAME}`, `${file:PATH}`, or the text itself.
 fn parse_value(text: &str) -> Result<SecretValue, String> {
     let Some(reference) = text.strip_prefix("${").and_then(|it| it.strip_suffix('}')) else {
+        if text.contains("${env:") || text.contains("${file:") {
+            return Err(
+                "a reference stands alone, without text or line breaks around it".to_owned(),
+            );
+        }
         return Ok(SecretValue::Inline(Secret::new(text.as_bytes().to_vec())));
     };
     match reference.split_once(':') {
@@ -86,7 +92,11 @@ mod tests {
             Ok(SecretValue::File("token.txt".into())),
         );
         check("plain", inline("plain"));
-        check("a ${env:TOKEN}", inline("a ${env:TOKEN}"));
+        check("costs $5 {a}", inline("costs $5 {a}"));
+        let alone =
+            || Err("a reference stands alone, without text or line breaks around it".into());
+        check("a ${env:TOKEN}", alone());
+        check("${env:TOKEN}\n", alone());
         check("${vault:x}", Err("this is no reference to a value".into()));
         check("${env:}", Err("this is no reference to a value".into()));
     }

@@ -178,6 +178,12 @@ fn missing(objects: &Objects, path: &[u8], name: &BStr) -> RemoteError {
     }
 }
 
+/// The header of a commit that says which automation made it.
+///
+/// A header and not a trailer: a message template says all that its user wants to be said, and
+/// amending or rebasing a commit drops headers that git does not know.
+pub(super) const AUTOMATION: &str = "tagwright-automation";
+
 fn encode(tree: ObjectId, base: ObjectId, commit: &NewCommit) -> Vec<u8> {
     let signature = signature(&commit.author, commit.time);
     let object = gix::objs::Commit {
@@ -188,7 +194,7 @@ fn encode(tree: ObjectId, base: ObjectId, commit: &NewCommit) -> Vec<u8> {
         encoding: None,
         // Git ends a message at a NUL; what follows would be there and not be shown.
         message: commit.message.replace('\0', "").into(),
-        extra_headers: Vec::new(),
+        extra_headers: vec![(AUTOMATION.into(), commit.automation.as_str().into())],
     };
     let mut bytes = Vec::new();
     object

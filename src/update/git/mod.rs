@@ -141,6 +141,9 @@ pub struct PushTip {
     pub author_email: String,
     /// Its message.
     pub message: String,
+    /// The automation that made it, from a header that editing the commit by hand takes away;
+    /// nothing for everybody else's commits.
+    pub automation: Option<String>,
 }
 
 /// A file that the screen kept.
@@ -164,6 +167,8 @@ pub struct Skipped {
 /// A commit to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewCommit {
+    /// Whose commit it is, `namespace/name`: the branch may be rebuilt while it ends in one of these.
+    pub automation: String,
     /// The files to be replaced; each must exist in the base as a regular file, and keeps its mode.
     pub files: Vec<SourceFile>,
     /// The message, as it stands in the commit.

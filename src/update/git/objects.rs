@@ -10,7 +10,7 @@ use gix::{
     odb::Header as _,
 };
 
-use super::{RemoteError, cache::PackCache};
+use super::{RemoteError, cache::PackCache, commit::AUTOMATION};
 
 /// How large one object may be when inflated.
 pub(super) const MAX_OBJECT: usize = 64 * 1024 * 1024;
@@ -30,6 +30,7 @@ pub(super) struct CommitFacts {
     pub(super) time: DateTime<Utc>,
     pub(super) author_email: String,
     pub(super) message: String,
+    pub(super) automation: Option<String>,
 }
 
 impl Objects {
@@ -109,6 +110,10 @@ impl Objects {
             time: DateTime::from_timestamp(seconds.unwrap_or_default(), 0).unwrap_or_default(),
             author_email: email.unwrap_or_default(),
             message: commit.message.to_string(),
+            automation: commit
+                .extra_headers()
+                .find(AUTOMATION)
+                .map(ToString::to_string),
         })
     }
 

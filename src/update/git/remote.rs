@@ -302,6 +302,7 @@ fn snapshot(
                 tree: commit.tree.to_string(),
                 author_email: commit.author_email,
                 message: commit.message,
+                automation: commit.automation,
             })
         }
         None => None,

@@ -10,14 +10,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::DateTime;
 use serde::Deserialize;
 use tagwright::{
-    config::{Config, ConfigFile},
+    config::{Config, ConfigFile, Origin},
     pipeline::{End, Intent, Outcome},
     report::{
         RunReport,
         text::{self, Detail},
     },
+    update::git::NewCommit,
 };
 
 use self::world::World;
@@ -83,6 +85,7 @@ async fn run(folder: &Path, case: &Case) -> Result<Found, String> {
     let file = ConfigFile {
         name: "config.yaml".to_owned(),
         text,
+        origin: Origin::Given,
     };
     let mut found = Found::default();
     let config = match Config::read(&[file], "default") {
@@ -179,8 +182,14 @@ impl Found {
         let diff = diffs.collect::<String>();
         self.diff = (!diff.is_empty()).then_some(diff);
         for (applied, planned) in applied.iter().zip(planned) {
-            let commits =
-                [applied, planned].map(|it| it.plan.as_ref().and_then(|plan| plan.commit.clone()));
+            // The time follows the base, which an automation before this one may have moved.
+            let commits = [applied, planned].map(|it| {
+                let commit = it.plan.as_ref().and_then(|plan| plan.commit.clone());
+                commit.map(|commit| NewCommit {
+                    time: DateTime::UNIX_EPOCH,
+                    ..commit
+                })
+            });
             self.expect(
                 commits[0] == commits[1],
                 "what `plan` showed is not what `run` did",

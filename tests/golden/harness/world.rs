@@ -75,6 +75,7 @@ impl World {
             vault: Documents(DocumentVault {
                 config,
                 docker_config: None,
+                named_remote: None,
             }),
         };
         once::run(config, &ports, &Listings::default(), intent).await

@@ -237,6 +237,7 @@ pub(crate) fn skipped(snapshot: &Snapshot) -> Vec<(&str, &str)> {
 /// A commit of the bot that gives one file other bytes.
 pub(crate) fn change(path: &str, text: &str) -> NewCommit {
     NewCommit {
+        automation: "apps/fleet".to_owned(),
         files: vec![SourceFile {
             path: path.to_owned(),
             bytes: text.as_bytes().to_vec(),
