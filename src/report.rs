@@ -156,6 +156,9 @@ pub struct ValueReport {
     /// Why, for everything but `current` and `update`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The lines of the aliases that repeat the value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<usize>,
 }
 
 /// Something about a file that a person should know.
@@ -423,6 +426,7 @@ impl ValueReport {
             fate,
             new,
             reason,
+            aliases: value.aliases.clone(),
         }
     }
 }

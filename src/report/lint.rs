@@ -57,6 +57,11 @@ impl LintReport {
             .filter(|name| !used.contains(name))
             .map(ToString::to_string);
         let unused_policies = unused.collect::<Vec<_>>();
+        let faults = changes
+            .findings
+            .iter()
+            .filter(|finding| !finding.finding.problem.is_note())
+            .count();
         let wrong = changes
             .values
             .iter()
@@ -67,7 +72,7 @@ impl LintReport {
             folder: folder.to_owned(),
             files: 0,
             skipped: Vec::new(),
-            problems: wrong + changes.findings.len() + unused_policies.len(),
+            problems: wrong + faults + unused_policies.len(),
             values: changes.values.iter().map(ValueReport::new).collect(),
             findings: changes.findings.iter().map(FindingReport::new).collect(),
             unused_policies,

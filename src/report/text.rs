@@ -68,6 +68,11 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
         let Row { mark, style, words } = row;
         let _ = writeln!(text, "  {style}{mark}{style:#} {words}");
     }
+    for value in &report.values {
+        if let Some(words) = followed(value) {
+            let _ = writeln!(text, "  {DIM}- {words}{DIM:#}");
+        }
+    }
     for finding in &report.findings {
         let file = printable(&finding.file);
         let place = format!("{file}:{}:{}", finding.line, finding.column);
@@ -177,6 +182,22 @@ fn tail<'a>(value: &'a str, image: &str) -> &'a str {
         .strip_prefix(image)
         .and_then(|rest| rest.strip_prefix([':', '@']));
     tail.unwrap_or(value)
+}
+
+/// Which other places change with a value, where aliases repeat it.
+fn followed(value: &ValueReport) -> Option<String> {
+    let (first, rest) = value.aliases.split_first()?;
+    if value.fate != "update" {
+        return None;
+    }
+    let (file, line) = (&value.file, value.line);
+    Some(match rest {
+        [] => format!("{file}:{line}: an alias on line {first} changes with it"),
+        _ => format!(
+            "{file}:{line}: {} aliases change with it, the first on line {first}",
+            rest.len() + 1
+        ),
+    })
 }
 
 fn conclusion(report: &AutomationReport) -> String {

@@ -111,11 +111,18 @@ pub fn screen_path(path: &str) -> bool {
 /// Whether a file may hold a marker and is worth parsing.
 ///
 /// It looks at the name and searches the bytes, nothing more; in a large repository almost every
-/// file stops here. Flux's likeliest misspelling, `$imagePolicy`, passes, so that it is reported.
+/// file stops here.
 pub fn screen(path: &str, bytes: &[u8]) -> bool {
+    screen_path(path) && mentions_marker(bytes)
+}
+
+/// Whether the word of a marker stands somewhere in `bytes`.
+///
+/// Flux's likeliest misspelling, `$imagePolicy`, is one of them, so that it is reported.
+pub(super) fn mentions_marker(bytes: &[u8]) -> bool {
     static WANTED: LazyLock<[Finder<'static>; 3]> =
         LazyLock::new(|| ["$imagepolicy", "tagwright:", "$imagePolicy"].map(Finder::new));
-    screen_path(path) && WANTED.iter().any(|finder| finder.find(bytes).is_some())
+    WANTED.iter().any(|finder| finder.find(bytes).is_some())
 }
 
 /// Reads the text of one comment, with or without its `#`.

@@ -44,8 +44,10 @@ pub struct Setter {
     pub group: usize,
     /// The path of keys and positions from the document's root, such as
     /// `spec.containers[0].image` or `data["app.tag"]`; only the end of a path over 1,024 bytes,
-    /// after `…`.
+    /// after `…`. In YAML inside YAML, the block's path, `|`, and the path in it.
     pub path: String,
+    /// The lines of the aliases that repeat the value, where an anchor stands on it.
+    pub aliases: Vec<usize>,
 }
 
 /// How a scalar is written.
@@ -125,6 +127,18 @@ pub enum Problem {
     Hidden,
     /// The value is written in a way that cannot be replaced byte by byte; the text says which.
     NotEditable(String),
+    /// SOPS would not decrypt the file after the edit; the text says why.
+    Encrypted(String),
+    /// Template blocks keep the file from being parsed; its values were looked for line by line.
+    /// This is a note, and no fault of the file.
+    LineMode,
+}
+
+impl Problem {
+    /// Whether it only tells how the file was read, and there is nothing to mend.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::LineMode)
+    }
 }
 
 impl fmt::Display for Problem {
@@ -142,6 +156,13 @@ impl fmt::Display for Problem {
                 formatter.write_str("the marker is hidden by the comment on the value's line")
             }
             Self::NotEditable(detail) => write!(formatter, "the value cannot be edited: {detail}"),
+            Self::Encrypted(detail) => write!(
+                formatter,
+                "the edit would keep SOPS from decrypting the file: {detail}"
+            ),
+            Self::LineMode => formatter.write_str(
+                "line mode: no YAML parser accepts the template blocks; values on one line are edited around them",
+            ),
         }
     }
 }

@@ -111,6 +111,9 @@ pub struct MarkedValue {
     pub value: String,
     /// What becomes of it.
     pub fate: Fate,
+    /// The lines of the aliases that repeat the value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<usize>,
     /// Values of one file with one group change together.
     #[serde(skip)]
     pub group: usize,
@@ -481,6 +484,7 @@ fn marked(path: &str, setter: &Setter, decision: Option<&Decision>, fate: Fate) 
         field: setter.marker.field,
         value: setter.value.clone(),
         fate,
+        aliases: setter.aliases.clone(),
         group: setter.group,
     }
 }

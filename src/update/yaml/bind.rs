@@ -3,14 +3,17 @@
 //! The rules are Flux's, restated by position in the text. A comment at the end of a line belongs
 //! to the scalar that ends there. A comment on its own line belongs to the sequence item, or to the
 //! value of the key above, that begins on the next line; it gives way to any comment at the end of
-//! that value's line. Whatever else carries a marker is reported and left alone.
+//! that value's line. Whatever else carries a marker is reported and left alone. A literal block
+//! that holds YAML is bound by the same rules.
 
 use std::collections::HashMap;
 
 use super::{
     Finding, Problem, Reading, Setter, Style,
+    embedded::Embedded,
     object::{objects, path},
     scalar::{Target, header_before},
+    sops::Sops,
     tree::{Comment, Content, Node, Place, Tree},
 };
 use crate::update::{
@@ -21,8 +24,19 @@ use crate::update::{
 /// How many markers, good and misspelt, a file may hold.
 pub const MAX_MARKERS: usize = 10_000;
 
+/// What kind of text is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// A file.
+    Whole,
+    /// A file with its template blocks covered: a key may stand in both arms of a condition.
+    Lines,
+    /// The text of a literal block.
+    Embedded,
+}
+
 /// Binds every marker of a file.
-pub(super) fn bind(tree: &Tree<'_>) -> Reading {
+pub(super) fn bind(tree: &Tree<'_>, mode: Mode) -> Reading {
     let mut reading = Reading::default();
     let mut binder = None;
     let mut markers = 0_usize;
@@ -31,26 +45,70 @@ pub(super) fn bind(tree: &Tree<'_>) -> Reading {
             MarkerReading::NoMarker => continue,
             MarkerReading::Misspelt(reason) => Err(Problem::Misspelt(reason)),
             MarkerReading::Marker(raw) => binder
-                .get_or_insert_with(|| Binder::new(tree))
+                .get_or_insert_with(|| Binder::new(tree, mode))
                 .setter(position, comment, raw),
         };
         markers += 1;
         if markers > MAX_MARKERS {
-            return over_limit(comment);
+            return over_limit(comment.line, comment.column);
         }
         match bound {
             Ok(setter) => reading.setters.push(setter),
             Err(problem) => reading.findings.push(finding(comment, problem)),
         }
     }
+    if mode != Mode::Embedded {
+        bind_embedded(tree, mode, &mut reading);
+    }
     reading
 }
 
-fn over_limit(comment: &Comment<'_>) -> Reading {
+/// Binds the markers in literal blocks that hold YAML.
+fn bind_embedded(tree: &Tree<'_>, mode: Mode, reading: &mut Reading) {
+    let mut binder_of_tree = None;
+    let mut group = tree.nodes.len();
+    for node in tree.leaves.iter().filter_map(|leaf| tree.nodes.get(*leaf)) {
+        let Some(embedded) = Embedded::find(tree, node) else {
+            continue;
+        };
+        let Some(inner) = embedded.parse() else {
+            continue;
+        };
+        let binder = binder_of_tree.get_or_insert_with(|| Binder::new(tree, mode));
+        let Reading { setters, findings } = bind(&inner, Mode::Embedded);
+        for setter in setters {
+            match binder.carry_out(node, &embedded, setter, group) {
+                Ok(setter) => reading.setters.push(setter),
+                Err(finding) => reading.findings.push(finding),
+            }
+        }
+        for mut finding in findings {
+            (finding.line, finding.column) = embedded.place(finding.line, finding.column);
+            reading.findings.push(finding);
+        }
+        group += inner.nodes.len();
+        if reading.setters.len() + reading.findings.len() > MAX_MARKERS {
+            *reading = over_limit(node.line, node.column);
+            return;
+        }
+    }
+    if binder_of_tree.is_some() {
+        reading.setters.sort_by_key(|setter| setter.span.start);
+        reading
+            .findings
+            .sort_by_key(|finding| (finding.line, finding.column));
+    }
+}
+
+fn over_limit(line: usize, column: usize) -> Reading {
     let detail = format!("more than {MAX_MARKERS} markers");
     Reading {
         setters: Vec::new(),
-        findings: vec![finding(comment, Problem::OverLimit(detail))],
+        findings: vec![Finding {
+            line,
+            column,
+            problem: Problem::OverLimit(detail),
+        }],
     }
 }
 
@@ -68,22 +126,33 @@ struct Binder<'t, 'a> {
     objects: Vec<ObjectId>,
     /// The first key of each name in each mapping.
     first_keys: HashMap<(usize, &'t str), usize>,
+    /// The lines of the aliases of each anchor.
+    aliases: HashMap<usize, Vec<usize>>,
+    sops: Option<Sops>,
+    mode: Mode,
 }
 
 impl<'t, 'a> Binder<'t, 'a> {
-    fn new(tree: &'t Tree<'a>) -> Self {
+    fn new(tree: &'t Tree<'a>, mode: Mode) -> Self {
         let mut first_keys = HashMap::new();
+        let mut aliases = HashMap::<_, Vec<_>>::new();
         for (number, node) in tree.nodes.iter().enumerate() {
             if let (Place::Key, Some(mapping), Some(key)) =
                 (node.place, node.parent, tree.scalar(number))
             {
                 first_keys.entry((mapping, key)).or_insert(number);
             }
+            if let Content::Alias(anchor) = node.content {
+                aliases.entry(anchor).or_default().push(node.line);
+            }
         }
         Self {
             tree,
             objects: objects(tree),
             first_keys,
+            aliases,
+            sops: Sops::of(tree),
+            mode,
         }
     }
 
@@ -98,7 +167,12 @@ impl<'t, 'a> Binder<'t, 'a> {
             return Err(Problem::OnAlias);
         };
         self.refuse_keys(node)?;
+        self.refuse_encrypted(node)?;
         let target = Target::find(self.tree, number, node).map_err(Problem::NotEditable)?;
+        if self.mode != Mode::Whole && is_block(node) {
+            let reason = "it is a block; here only values on one line are edited";
+            return Err(Problem::NotEditable(reason.to_owned()));
+        }
         let marker = raw.bind(text).map_err(Problem::Misspelt)?;
         Ok(Setter {
             marker,
@@ -110,7 +184,57 @@ impl<'t, 'a> Binder<'t, 'a> {
             object: self.objects.get(node.document).cloned().unwrap_or_default(),
             group: node.parent.unwrap_or(number),
             path: path(self.tree, node),
+            aliases: self.aliases.get(&node.anchor).cloned().unwrap_or_default(),
         })
+    }
+
+    /// Returns a setter of the text in the block `node` as one of the file.
+    fn carry_out(
+        &self,
+        node: &Node<'a>,
+        embedded: &Embedded<'_>,
+        setter: Setter,
+        group: usize,
+    ) -> Result<Setter, Finding> {
+        let (line, column) = embedded.place(setter.line, setter.column);
+        let at_value = |problem| Finding {
+            line,
+            column,
+            problem,
+        };
+        self.refuse_keys(node)
+            .and_then(|()| self.refuse_encrypted(node))
+            .map_err(at_value)?;
+        let span = embedded.outward(&setter.span).ok_or_else(|| {
+            at_value(Problem::NotEditable(
+                "it runs over several lines".to_owned(),
+            ))
+        })?;
+        let outer = self.objects.get(node.document).cloned().unwrap_or_default();
+        let aliases = setter.aliases.iter();
+        Ok(Setter {
+            span,
+            line,
+            column,
+            aliases: aliases.map(|line| embedded.place(*line, 1).0).collect(),
+            group: group + setter.group,
+            path: format!("{}|{}", path(self.tree, node), setter.path),
+            object: if setter.object == ObjectId::default() {
+                outer
+            } else {
+                setter.object
+            },
+            ..setter
+        })
+    }
+
+    /// Refuses a value that the authentication code of SOPS covers.
+    fn refuse_encrypted(&self, node: &Node<'a>) -> Result<(), Problem> {
+        let refusal = self
+            .sops
+            .as_ref()
+            .and_then(|sops| sops.refuses(self.tree, node));
+        refusal.map_or(Ok(()), |reason| Err(Problem::Encrypted(reason)))
     }
 
     /// Returns the scalar or the alias that the comment at `position` governs.
@@ -260,11 +384,11 @@ impl<'t, 'a> Binder<'t, 'a> {
         let Some(name) = self.tree.scalar(key) else {
             return Ok(());
         };
-        if self
+        let is_second = self
             .first_keys
             .get(&(mapping, name))
-            .is_some_and(|first| *first != key)
-        {
+            .is_some_and(|first| *first != key);
+        if is_second && self.mode != Mode::Lines {
             let reason = "its key stands twice in the mapping, and the first one counts";
             return Err(Problem::NotEditable(reason.to_owned()));
         }

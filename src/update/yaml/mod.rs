@@ -6,10 +6,13 @@
 //! prints a document.
 
 mod bind;
+mod embedded;
 mod object;
 mod proof;
 mod scalar;
+mod sops;
 mod splice;
+mod template;
 mod tree;
 
 #[cfg(test)]
@@ -34,7 +37,8 @@ pub struct Reading {
 
 /// Finds the marked values of one file.
 ///
-/// A file of which one document does not parse has no setters and one finding.
+/// A file of which one document does not parse has no setters and one finding, unless template
+/// blocks are the reason: then its marked values on one line are found all the same.
 ///
 /// ```
 /// let file = b"tag: 1.4.2 # {\"$imagepolicy\": \"apps:web:tag\"}\n";
@@ -44,10 +48,7 @@ pub struct Reading {
 /// ```
 pub fn read(bytes: &[u8]) -> Reading {
     match tree::Tree::parse(bytes) {
-        Ok(tree) => bind::bind(&tree),
-        Err(finding) => Reading {
-            setters: Vec::new(),
-            findings: vec![finding],
-        },
+        Ok(tree) => bind::bind(&tree, bind::Mode::Whole),
+        Err(finding) => template::read(bytes, finding),
     }
 }

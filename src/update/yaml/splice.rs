@@ -1,10 +1,17 @@
 //! Replacing values: the bytes of each span change, all others are copied.
 
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::Range,
+};
+
 use super::{
     Edit, Finding, Problem,
+    embedded::Embedded,
     proof::{self, Disproof},
     scalar::Target,
-    tree::Tree,
+    template,
+    tree::{Node, Tree},
 };
 use crate::error::Class;
 
@@ -92,49 +99,158 @@ pub fn splice(bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, SpliceError> {
     if edits.is_empty() {
         return Ok(bytes.to_vec());
     }
-    let tree = Tree::parse(bytes).map_err(unparsable)?;
-    let mut edits: Vec<&Edit> = edits.iter().collect();
-    edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-    let mut spliced = String::with_capacity(tree.text.len() + 64 * edits.len());
-    let mut expected = Vec::with_capacity(edits.len());
-    let mut copied = 0;
-    for edit in edits {
-        let (start, end) = (edit.span.start, edit.span.end);
-        let stale = || SpliceError::Stale {
-            start,
-            end,
-            old: edit.old.clone(),
-        };
-        if start < copied {
-            return Err(SpliceError::Overlap { start, end });
+    match Tree::parse(bytes) {
+        Ok(tree) => {
+            let changes = Changes::resolve(&tree, edits)?;
+            let spliced = changes.apply(tree.text);
+            changes.prove(&tree, &spliced)?;
+            Ok(spliced.into_bytes())
         }
-        let target = target_of(&tree, edit).ok_or_else(stale)?;
-        spliced.push_str(tree.text.get(copied..start).ok_or_else(stale)?);
-        if edit.old == edit.new {
-            spliced.push_str(target.written);
-        } else {
-            let line = tree.nodes.get(target.node).map_or(1, |node| node.line);
-            let written = target
-                .write(&edit.new)
-                .map_err(|reason| SpliceError::Unwritable { line, reason })?;
-            spliced.push_str(&written);
-            expected.push((target.node, edit.new.as_str()));
-        }
-        copied = end;
+        Err(finding) => splice_lines(bytes, edits, finding),
     }
-    spliced.push_str(tree.text.get(copied..).unwrap_or_default());
-    let spliced = spliced.into_bytes();
-    prove(&tree, &spliced, &expected)?;
-    Ok(spliced)
 }
 
-fn prove(old: &Tree<'_>, spliced: &[u8], expected: &[(usize, &str)]) -> Result<(), SpliceError> {
-    let new = Tree::parse(spliced).map_err(|finding| SpliceError::Proof {
-        line: finding.line,
-        what: finding.problem.to_string(),
+/// Splices in line mode: template blocks are covered before and after in the same way.
+fn splice_lines(bytes: &[u8], edits: &[Edit], finding: Finding) -> Result<Vec<u8>, SpliceError> {
+    let covered = template::Covered::parse(bytes);
+    let (Ok(text), Some(covered)) = (std::str::from_utf8(bytes), covered) else {
+        return Err(unparsable(finding));
+    };
+    if let Some(edit) = edits.iter().find(|edit| edit.new.contains(['{', '}'])) {
+        let before = text.get(..edit.span.start).unwrap_or_default();
+        return Err(SpliceError::Unwritable {
+            line: before.matches('\n').count() + 1,
+            reason: "a template engine would read its braces",
+        });
+    }
+    let tree = Tree::parse(covered.text.as_bytes()).map_err(unparsable)?;
+    let changes = Changes::resolve(&tree, edits)?;
+    let spliced = changes.apply(text);
+    let covered = template::Covered::with(&spliced, covered.cover).ok_or(SpliceError::Proof {
+        line: 1,
+        what: "the template blocks are not the same".to_owned(),
     })?;
-    proof::prove(old, &new, expected)
-        .map_err(|Disproof { line, what }| SpliceError::Proof { line, what })
+    changes.prove(&tree, &covered.text)?;
+    Ok(spliced.into_bytes())
+}
+
+/// The blocks that hold YAML, by node, and the edits to their text.
+type Blocks<'t> = BTreeMap<usize, (Embedded<'t>, Vec<Edit>)>;
+
+/// What is written where, and what the file says then.
+#[derive(Default)]
+struct Changes {
+    /// Bytes and what replaces them, in the order of the text.
+    written: Vec<(Range<usize>, String)>,
+    /// Nodes and their new text, in the order of the text.
+    expected: Vec<(usize, String)>,
+}
+
+impl Changes {
+    /// Finds the value of each edit and how the new one is written there.
+    fn resolve(tree: &Tree<'_>, edits: &[Edit]) -> Result<Self, SpliceError> {
+        let mut edits: Vec<&Edit> = edits.iter().collect();
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        let mut changes = Self::default();
+        let mut blocks = Blocks::new();
+        let mut end_of_last = 0;
+        for edit in edits {
+            let (start, end) = (edit.span.start, edit.span.end);
+            if start < end_of_last {
+                return Err(SpliceError::Overlap { start, end });
+            }
+            end_of_last = end;
+            if let Some(target) = target_of(tree, edit) {
+                changes.add(tree, &target, edit)?;
+            } else {
+                add_to_block(&mut blocks, tree, edit).ok_or_else(|| stale(edit))?;
+            }
+        }
+        for (node, (embedded, edits)) in &blocks {
+            changes.add_block(*node, embedded, edits)?;
+        }
+        changes.written.sort_by_key(|(span, _)| span.start);
+        changes.expected.sort_by_key(|(node, _)| *node);
+        Ok(changes)
+    }
+
+    fn add(
+        &mut self,
+        tree: &Tree<'_>,
+        target: &Target<'_>,
+        edit: &Edit,
+    ) -> Result<(), SpliceError> {
+        if edit.old == edit.new {
+            return Ok(());
+        }
+        let line = tree.nodes.get(target.node).map_or(1, |node| node.line);
+        let written = target
+            .write(&edit.new)
+            .map_err(|reason| SpliceError::Unwritable { line, reason })?;
+        self.written.push((edit.span.clone(), written));
+        self.expected.push((target.node, edit.new.clone()));
+        Ok(())
+    }
+
+    /// Adds the changes to the text of one block, which is proved like a file.
+    fn add_block(
+        &mut self,
+        node: usize,
+        embedded: &Embedded<'_>,
+        edits: &[Edit],
+    ) -> Result<(), SpliceError> {
+        let unreadable = || SpliceError::Proof {
+            line: 1,
+            what: "the block is no YAML".to_owned(),
+        };
+        let tree = embedded.parse().ok_or_else(unreadable)?;
+        let inner = Self::resolve(&tree, edits)?;
+        if inner.written.is_empty() {
+            return Ok(());
+        }
+        let spliced = inner.apply(tree.text);
+        inner.prove(&tree, &spliced)?;
+        for (span, written) in inner.written {
+            let span = embedded.outward(&span).ok_or_else(unreadable)?;
+            self.written.push((span, written));
+        }
+        self.expected.push((node, spliced));
+        Ok(())
+    }
+
+    /// Writes the changes into `text`; every other byte is copied.
+    fn apply(&self, text: &str) -> String {
+        let mut spliced = String::with_capacity(text.len() + 64 * self.written.len());
+        let mut copied = 0;
+        for (span, written) in &self.written {
+            spliced.push_str(text.get(copied..span.start).unwrap_or_default());
+            spliced.push_str(written);
+            copied = span.end;
+        }
+        spliced.push_str(text.get(copied..).unwrap_or_default());
+        spliced
+    }
+
+    fn prove(&self, old: &Tree<'_>, spliced: &str) -> Result<(), SpliceError> {
+        let new = Tree::parse(spliced.as_bytes()).map_err(|finding| SpliceError::Proof {
+            line: finding.line,
+            what: finding.problem.to_string(),
+        })?;
+        let expected = self.expected.iter();
+        let expected: Vec<_> = expected
+            .map(|(node, text)| (*node, text.as_str()))
+            .collect();
+        proof::prove(old, &new, &expected)
+            .map_err(|Disproof { line, what }| SpliceError::Proof { line, what })
+    }
+}
+
+fn stale(edit: &Edit) -> SpliceError {
+    SpliceError::Stale {
+        start: edit.span.start,
+        end: edit.span.end,
+        old: edit.old.clone(),
+    }
 }
 
 fn unparsable(finding: Finding) -> SpliceError {
@@ -146,16 +262,35 @@ fn unparsable(finding: Finding) -> SpliceError {
 
 /// Returns the scalar that `edit` speaks of, if it stands there as the edit says.
 fn target_of<'a>(tree: &Tree<'a>, edit: &Edit) -> Option<Target<'a>> {
+    let (leaf, node) = leaf_at(tree, edit)?;
+    let target = Target::find(tree, leaf, node).ok()?;
+    let stands = target.span == edit.span
+        && target.style == edit.style
+        && tree.scalar(leaf) == Some(edit.old.as_str());
+    stands.then_some(target)
+}
+
+/// Adds `edit` to those of the block that its value stands in, if it stands in one.
+fn add_to_block<'t>(blocks: &mut Blocks<'t>, tree: &'t Tree<'_>, edit: &Edit) -> Option<()> {
+    let (leaf, node) = leaf_at(tree, edit)?;
+    let (embedded, edits) = match blocks.entry(leaf) {
+        Entry::Occupied(block) => block.into_mut(),
+        Entry::Vacant(block) => block.insert((Embedded::find(tree, node)?, Vec::new())),
+    };
+    let span = embedded.inward(&edit.span)?;
+    edits.push(Edit {
+        span,
+        ..edit.clone()
+    });
+    Some(())
+}
+
+fn leaf_at<'t, 'a>(tree: &'t Tree<'a>, edit: &Edit) -> Option<(usize, &'t Node<'a>)> {
     let ends_before = |leaf: &usize| {
         tree.nodes
             .get(*leaf)
             .is_some_and(|node| node.span.end < edit.span.end)
     };
     let leaf = *tree.leaves.get(tree.leaves.partition_point(ends_before))?;
-    let node = tree.nodes.get(leaf)?;
-    let target = Target::find(tree, leaf, node).ok()?;
-    let stands = target.span == edit.span
-        && target.style == edit.style
-        && tree.scalar(leaf) == Some(edit.old.as_str());
-    stands.then_some(target)
+    Some((leaf, tree.nodes.get(leaf)?))
 }

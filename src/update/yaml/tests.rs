@@ -3,6 +3,7 @@
 mod attachment;
 mod formatting;
 mod hostile;
+mod modes;
 mod properties;
 
 use super::*;

@@ -192,7 +192,7 @@ fn lists_are_edited_where_they_are() {
 #[test]
 fn a_file_that_does_not_parse_is_left_and_reported() {
     check_left("a: v1 M\nb: [\n", 2, &unparsable());
-    check_left("{{- if .x }}\nt: v1 M\n{{- end }}\n", 1, &unparsable());
+    check_left("{{- if .x\nt: v1 M\n{{- end }}\n", 1, &unparsable());
     check_left("a: v1 M\n---\nb: {\n---\nc: v1 M\n", 3, &unparsable());
     check_left("a: v1 M\n\tb: c\n", 1, &unparsable());
     check_left("a: v1 M\nb: *x\n", 2, &unparsable());
@@ -279,10 +279,11 @@ fn every_example_in_the_documentation_works() {
         .skip(1)
         .filter_map(|rest| rest.split("```").next())
         .collect();
-    assert_eq!(examples.len(), 4);
+    assert_eq!(examples.len(), 6);
     for example in examples {
         let reading = read(example.as_bytes());
-        assert_eq!(reading.findings, [], "{example}");
+        let are_notes = reading.findings.iter().all(|it| it.problem.is_note());
+        assert!(are_notes, "{example}");
         assert_eq!(
             reading.setters.len(),
             example.matches("# ").count(),

@@ -204,6 +204,36 @@ proptest! {
     }
 
     #[test]
+    fn line_mode_and_blocks_keep_to_the_spans_too(
+        file in file(),
+        new in prop::collection::vec(new_value(), 1..4),
+        template in any::<bool>(),
+    ) {
+        let plain = file.text.trim_start_matches('\u{FEFF}');
+        let line_end = if plain.contains('\r') { "\r\n" } else { "\n" };
+        let text = if template {
+            format!("{{{{- if .x }}}}{line_end}{plain}{line_end}{{{{- end }}}}{line_end}")
+        } else {
+            let indented: Vec<_> = plain.split(line_end).map(|line| format!("  {line}")).collect();
+            format!("a: |2{line_end}{}{line_end}b: x{line_end}", indented.join(line_end))
+        };
+        let before = text.as_bytes();
+        let reading = read(before);
+        prop_assert_eq!(reading.setters.len(), file.markers, "{}", text);
+        // Braces in a value are refused in line mode.
+        let new: Vec<_> = new.iter().map(|new| new.replace(['{', '}'], "")).collect();
+        let edits = edits_to(&reading.setters, &new);
+        let after = splice(before, &edits).unwrap();
+        let setters = read(&after).setters;
+        prop_assert_eq!(outside(before, &reading.setters), outside(&after, &setters));
+        for (setter, edit) in setters.iter().zip(&edits) {
+            prop_assert_eq!(&setter.value, &edit.new);
+        }
+        let again = edits_to(&setters, &new);
+        prop_assert_eq!(&splice(&after, &again).unwrap(), &after);
+    }
+
+    #[test]
     fn another_parser_sees_the_same_change(
         file in file(),
         new in prop::collection::vec(new_value(), 1..4),
@@ -245,7 +275,8 @@ proptest! {
             prop::sample::select(&[
                 "a: ", "b:", "- ", "v1", "'v'", "\"w\"", " M", "\n", "\n", "\n  ", "\r\n", "\t", "[", "]", "{", "}",
                 ",", ", ", "? ", ": ", "|", ">-", "|2", "&x ", "*x", "!!str ", "!!int ", "!t ", "---", "...", "# c",
-                "%YAML 1.1", "\u{FEFF}", "é", " ", "\\", "'", "\"", "~",
+                "%YAML 1.1", "\u{FEFF}", "é", " ", "\\", "'", "\"", "~", "{{ x }}", "{{- if y }}\n",
+                "c: |\n  d: v1 M\n", "sops: {mac: x}\n",
             ][..]),
             0..24,
         ),
