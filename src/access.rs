@@ -185,6 +185,7 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         url: remote.url.clone(),
         branch: remote.branch.clone(),
         push_branch: remote.push_branch.clone(),
+        push: remote.push.clone(),
         path: remote.path.clone(),
         credential,
         route,

@@ -28,7 +28,7 @@ use crate::{
             Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Skipped, Snapshot, Source,
             SourceFile,
         },
-        marker::{screen, screen_path},
+        marker::{SCREEN_VERSION, screen, screen_path},
         message::{self, Step},
         plan::{self, ChangeSet},
         template::TemplateError,
@@ -44,6 +44,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const SCREEN: Screen = Screen {
     path: screen_path,
     bytes: screen,
+    version: SCREEN_VERSION,
 };
 
 /// The doors to the world.

@@ -23,7 +23,7 @@ use crate::{
     },
     secret::Authority,
     update::{
-        git::{self, Author, Branch, GitRemote, SourceFile, UpdatePath},
+        git::{self, Author, Branch, GitRemote, PushSettings, SourceFile, UpdatePath},
         local::{self, LocalTree},
         message,
         plan::ChangeSet,
@@ -217,6 +217,7 @@ fn ad_hoc(
             url: git::remote_url(url).map_err(refused)?,
             branch,
             push_branch,
+            push: PushSettings::default(),
             path: UpdatePath::new(&arguments.path).map_err(refused)?,
             credentials: None,
             proxy: None,

@@ -27,7 +27,7 @@ use crate::{
     policy::{Policy, PolicyName},
     secret::{Authority, Secret},
     update::{
-        git::{Author, Branch, UpdatePath},
+        git::{Author, Branch, PushSettings, UpdatePath},
         template::Template,
     },
 };
@@ -161,6 +161,8 @@ pub struct RemoteSettings {
     pub branch: Branch,
     /// The branch that is pushed to.
     pub push_branch: Branch,
+    /// What a push does besides.
+    pub push: PushSettings,
     /// What is updated, and never left.
     pub path: UpdatePath,
     /// The credentials.

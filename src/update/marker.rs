@@ -99,6 +99,9 @@ impl RawMarker {
     }
 }
 
+/// Changes with every change of what [`screen`] finds, so that nobody trusts what an older one said.
+pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
+
 /// Whether a file of this name can hold markers: `*.yaml`, `*.yml` or `Kustomization`.
 pub fn screen_path(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);

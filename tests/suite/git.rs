@@ -9,4 +9,6 @@ mod git_server;
 
 mod http;
 mod local;
+mod partial;
+mod refspec;
 mod world;

@@ -14,7 +14,7 @@ use crate::{
     },
     policy::PolicyName,
     update::{
-        git::{self, Author, Branch, UpdatePath},
+        git::{self, Author, Branch, NameError, PushOption, PushSettings, Refspec, UpdatePath},
         template::{self, Template},
     },
 };
@@ -102,24 +102,11 @@ fn refuse_what_is_not_there_yet(
     document: &Document<ImageUpdateAutomation>,
     git: &GitSpec,
 ) {
-    let push = git.push.as_ref();
-    let fields = [
-        (
-            "/spec/git/commit/signingKey",
-            "signing",
-            git.commit.signing_key.is_some(),
-        ),
-        (
-            "/spec/git/push/refspec",
-            "a second push",
-            push.is_some_and(|it| it.refspec.is_some()),
-        ),
-        (
-            "/spec/git/push/options",
-            "push options",
-            push.is_some_and(|it| it.options.is_some()),
-        ),
-    ];
+    let fields = [(
+        "/spec/git/commit/signingKey",
+        "signing",
+        git.commit.signing_key.is_some(),
+    )];
     for (pointer, what, is_set) in fields {
         if is_set {
             let message = format!("{what} is not supported yet");
@@ -184,10 +171,12 @@ fn remote(
     let proxy = name(&spec.proxy_secret_ref);
     let proxy = documents.secret(source, "/spec/proxySecretRef", proxy.as_deref());
     let (branch, push_branch) = branches(documents, document, git, source)?;
+    let push = push_settings(documents, document, git, &push_branch);
     Some(RemoteSettings {
         url: url?,
         branch,
         push_branch,
+        push: push?,
         path: path?,
         credentials,
         proxy,
@@ -195,6 +184,34 @@ fn remote(
             Some(timeout) => duration::parse(timeout)?,
             None => DEFAULT_TIMEOUT,
         },
+    })
+}
+
+/// What a push does besides; nothing where that is faulty, which has been told.
+fn push_settings(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+    push_branch: &Branch,
+) -> Option<PushSettings> {
+    let Some(push) = &git.push else {
+        return Some(PushSettings::default());
+    };
+    let mut fault = |pointer: &str, error: NameError| {
+        document.fault(&mut documents.faults, pointer, error.to_string(), None);
+    };
+    let refspec = push.refspec.as_deref();
+    let refspec = refspec
+        .map(|text| Refspec::new(text, push_branch))
+        .transpose();
+    let refspec = refspec.map_err(|error| fault("/spec/git/push/refspec", error));
+    let options = push.options.iter().flatten();
+    let options = options.map(|(key, value)| PushOption::new(key, value));
+    let options = options.collect::<Result<Vec<_>, _>>();
+    let options = options.map_err(|error| fault("/spec/git/push/options", error));
+    Some(PushSettings {
+        refspec: refspec.ok()?,
+        options: options.ok()?,
     })
 }
 

@@ -20,8 +20,8 @@ const MAX_NAME: usize = 1024;
 pub(super) struct Advertisement {
     pub(super) version: Version,
     capabilities: Vec<String>,
-    /// The branches, by full reference name; always empty in version 2, which is asked for them.
-    pub(super) branches: BTreeMap<String, ObjectId>,
+    /// Where references point to, by full name; always empty in version 2, which is asked for them.
+    pub(super) references: BTreeMap<String, ObjectId>,
 }
 
 /// How a server speaks; version 1 is version 0 with an announcement.
@@ -59,7 +59,7 @@ impl Advertisement {
                     return Ok(Self {
                         version: Version::Two,
                         capabilities,
-                        branches: BTreeMap::new(),
+                        references: BTreeMap::new(),
                     });
                 }
                 Packet::Delimiter | Packet::ResponseEnd => break,
@@ -100,8 +100,7 @@ impl Advertisement {
         Err(Malformed("the list of references has no end".to_owned()))
     }
 
-    /// Keeps a branch; other references are none of our business, and names that Git would not
-    /// accept cannot be equal to any that we ask for.
+    /// Keeps a reference; names that Git would not accept cannot be equal to any that we ask for.
     fn add(&mut self, name: &[u8], id: ObjectId) -> Result<(), Malformed> {
         if name.len() > MAX_NAME {
             return Err(Malformed(
@@ -109,10 +108,10 @@ impl Advertisement {
             ));
         }
         if let Ok(name) = name.to_str()
-            && name.starts_with("refs/heads/")
-            && self.branches.insert(name.to_owned(), id).is_some()
+            && name.starts_with("refs/")
+            && self.references.insert(name.to_owned(), id).is_some()
         {
-            return Err(Malformed("a branch is listed twice".to_owned()));
+            return Err(Malformed("a reference is listed twice".to_owned()));
         }
         Ok(())
     }
@@ -155,7 +154,7 @@ pub(super) fn parse_listing(body: &[u8]) -> Result<BTreeMap<String, ObjectId>, M
     for (index, packet) in packet::all(body)?.into_iter().enumerate() {
         let data = match packet {
             Packet::Data(data) => data,
-            Packet::Flush => return Ok(listing.branches),
+            Packet::Flush => return Ok(listing.references),
             Packet::Delimiter | Packet::ResponseEnd => break,
         };
         if let Some(words) = packet::complaint(&data) {
@@ -245,8 +244,8 @@ mod tests {
             let zero = parse(&lines).expect("version 0");
             assert_eq!(zero.version, Version::Zero);
             assert!(zero.has("shallow") && !zero.has("side-band"));
-            let names: Vec<_> = zero.branches.keys().collect();
-            assert_eq!(names, ["refs/heads/main"]);
+            let names: Vec<_> = zero.references.keys().collect();
+            assert_eq!(names, ["refs/heads/main", "refs/tags/v1"]);
         }
     }
 
@@ -258,7 +257,7 @@ mod tests {
             "0000",
         ]);
         let empty = empty.expect("an empty repository");
-        assert!(empty.branches.is_empty() && empty.has("report-status"));
+        assert!(empty.references.is_empty() && empty.has("report-status"));
         assert_eq!(parse(&["0000"]), Ok(Advertisement::default()));
     }
 

@@ -103,6 +103,16 @@ pub enum RemoteError {
         /// The branch.
         branch: String,
     },
+    /// The refspec's reference carries somebody else's commit.
+    #[error("`{reference}` of `{remote}` ends in a commit by {author}, which is not overwritten")]
+    Foreign {
+        /// The remote's address.
+        remote: String,
+        /// The reference.
+        reference: String,
+        /// The email address of the commit's author.
+        author: String,
+    },
     /// The server did not accept the commit, and the branch did not move.
     #[error("the Git remote `{remote}` did not accept the push to `{branch}`: {reason}")]
     Rejected {
@@ -169,6 +179,7 @@ impl RemoteError {
             | Self::UnsafeTree { .. }
             | Self::Limit { .. }
             | Self::Renamed { .. }
+            | Self::Foreign { .. }
             | Self::Unsupported { .. } => Class::Config,
             // The store may have been lost between reading and pushing; the next read fills it.
             Self::Timeout { .. }
@@ -195,6 +206,9 @@ impl RemoteError {
             }
             Self::NoPath { .. } => {
                 "check the update path; symbolic links and submodules are not followed"
+            }
+            Self::Foreign { .. } => {
+                "merge or delete it, or put a `+` before the refspec to overwrite it"
             }
             Self::Rejected { .. } => {
                 "a protected branch wants a pull request: set a push branch of its own"

@@ -1,7 +1,7 @@
 //! Asking where branches point to, and fetching commits without their history.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -38,6 +38,48 @@ pub(super) struct Wish {
     pub(super) haves: Vec<ObjectId>,
     /// Commits whose parents are not here.
     pub(super) shallow: Vec<ObjectId>,
+    pub(super) extent: Extent,
+}
+
+impl Wish {
+    /// A wish of somebody who has nothing, or does not say.
+    pub(super) fn anew(wants: BTreeSet<ObjectId>, extent: Extent) -> Self {
+        Self {
+            wants: wants.into_iter().collect(),
+            haves: Vec::new(),
+            shallow: Vec::new(),
+            extent,
+        }
+    }
+}
+
+/// How much comes with what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Extent {
+    /// Commits with all of their files, and without their history.
+    Commits,
+    /// Commits alone.
+    BareCommits,
+    /// The objects alone (`tree:0`).
+    Bare,
+    /// Trees with all trees below them (`blob:none`).
+    Trees,
+    /// Everything below.
+    All,
+}
+
+impl Extent {
+    fn filter(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Commits | Self::All => None,
+            Self::BareCommits | Self::Bare => Some(b"filter tree:0\n"),
+            Self::Trees => Some(b"filter blob:none\n"),
+        }
+    }
+
+    fn is_of_commits(self) -> bool {
+        matches!(self, Self::Commits | Self::BareCommits)
+    }
 }
 
 impl<'a> Upload<'a> {
@@ -55,14 +97,23 @@ impl<'a> Upload<'a> {
         })
     }
 
-    /// Where the branches whose full names begin with one of `prefixes` point to.
-    pub(super) async fn branches(
+    /// Whether single objects can be asked for, and left out.
+    pub(super) fn is_partial(&self) -> bool {
+        let advertisement = &self.server.advertisement;
+        advertisement.version == Version::Two
+            && ["shallow", "filter"]
+                .iter()
+                .all(|feature| advertisement.lists("fetch", feature))
+    }
+
+    /// Where the references whose full names begin with one of `prefixes` point to.
+    pub(super) async fn references(
         &self,
         prefixes: &[String],
     ) -> Result<BTreeMap<String, ObjectId>, RemoteError> {
         let advertisement = &self.server.advertisement;
-        let mut branches = match advertisement.version {
-            Version::Zero => advertisement.branches.clone(),
+        let mut references = match advertisement.version {
+            Version::Zero => advertisement.references.clone(),
             Version::Two => {
                 let mut body = self.command("ls-refs");
                 packet::put_delimiter(&mut body);
@@ -76,12 +127,12 @@ impl<'a> Upload<'a> {
             }
         };
         // A prefix is only a wish: servers may answer with more.
-        branches.retain(|name, _| prefixes.iter().any(|prefix| name.starts_with(prefix)));
-        if branches.values().any(|id| id.kind() != self.hash) {
+        references.retain(|name, _| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+        if references.values().any(|id| id.kind() != self.hash) {
             let detail = "an id has another length than its object format says".to_owned();
             return Err(self.session.malformed(Malformed(detail)));
         }
-        Ok(branches)
+        Ok(references)
     }
 
     /// Fetches commits into the store.
@@ -128,8 +179,11 @@ impl<'a> Upload<'a> {
         for want in &wish.wants {
             packet::put(&mut body, format!("want {want}\n").as_bytes());
         }
-        if self.server.advertisement.lists("fetch", "shallow") {
+        if self.server.advertisement.lists("fetch", "shallow") && wish.extent.is_of_commits() {
             put_shallow(&mut body, wish);
+        }
+        if let Some(filter) = wish.extent.filter() {
+            packet::put(&mut body, filter);
         }
         for have in &wish.haves {
             packet::put(&mut body, format!("have {have}\n").as_bytes());

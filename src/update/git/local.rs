@@ -19,7 +19,9 @@ use gix::{
 };
 use url::Url;
 
-use super::{Branch, RemoteError, commit::Made, objects::Objects};
+use super::{
+    Refspec, RemoteError, commit::Made, objects::Objects, push::short, reference::Overwrites,
+};
 
 /// How long a reference that somebody else has locked is waited for.
 const LOCK_WAIT: Duration = Duration::from_secs(1);
@@ -50,21 +52,21 @@ impl Local {
         Objects::open(&folder, self.repository.object_hash(), &self.remote)
     }
 
-    /// Where a branch points to.
-    pub(super) fn tip(&self, branch: &Branch) -> Result<Option<ObjectId>, RemoteError> {
-        let name = self.full_name(branch)?;
+    /// Where a reference points to, called by its full name.
+    pub(super) fn tip(&self, reference: &str) -> Result<Option<ObjectId>, RemoteError> {
+        let name = self.full_name(reference)?;
         let found = self
             .repository
             .refs
             .try_find(name.as_ref().as_partial_name());
-        let Some(reference) = found.map_err(|error| self.failed("read a branch", error))? else {
+        let Some(found) = found.map_err(|error| self.failed("read a branch", error))? else {
             return Ok(None);
         };
-        match reference.target {
+        match found.target {
             Target::Object(id) => Ok(Some(id)),
             Target::Symbolic(_) => Err(RemoteError::Unsupported {
                 remote: self.remote.clone(),
-                reason: format!("its branch `{branch}` is another name for a branch"),
+                reason: format!("its `{reference}` is another name for a branch"),
             }),
         }
     }
@@ -81,36 +83,64 @@ impl Local {
             .collect())
     }
 
-    /// Writes the objects and moves the branch from `expected` to the commit.
+    /// Moves one more reference to the commit, unless somebody else's commit would be lost.
+    pub(super) fn push_also(
+        &self,
+        refspec: &Refspec,
+        allowed: &[ObjectId],
+        made: &Made,
+        committer: &Signature,
+    ) -> Result<(), RemoteError> {
+        let reference = refspec.destination();
+        let current = self.tip(reference)?;
+        if current == Some(made.commit) {
+            return Ok(());
+        }
+        if let (Some(tip), Overwrites::Own) = (current, refspec.overwrites())
+            && !allowed.contains(&tip)
+        {
+            let author = self.objects()?.commit(&tip)?.author_email;
+            if committer.email != author.as_bytes() {
+                return Err(RemoteError::Foreign {
+                    remote: self.remote.clone(),
+                    reference: reference.to_owned(),
+                    author,
+                });
+            }
+        }
+        self.push(reference, current, made, committer)
+    }
+
+    /// Writes the objects and moves a reference from `expected` to the commit.
     pub(super) fn push(
         &self,
-        branch: &Branch,
+        reference: &str,
         expected: Option<ObjectId>,
         made: &Made,
         committer: &Signature,
     ) -> Result<(), RemoteError> {
         let moved = || RemoteError::Moved {
             remote: self.remote.clone(),
-            branch: branch.to_string(),
+            branch: short(reference).to_owned(),
         };
-        if self.tip(branch)? != expected {
+        if self.tip(reference)? != expected {
             return Err(moved());
         }
-        self.refuse_checked_out(branch)?;
+        self.refuse_checked_out(reference)?;
         let objects = self.objects()?;
         for object in &made.objects {
             objects.write(object.kind, &object.bytes)?;
         }
-        let name = self.full_name(branch)?;
+        let name = self.full_name(reference)?;
         let result = self.move_branch(name, expected, made.commit, committer);
-        match self.tip(branch)? {
+        match self.tip(reference)? {
             Some(tip) if tip == made.commit => Ok(()),
             tip if tip != expected => Err(moved()),
             _ => Err(match result {
                 Err(error) => self.failed("move a branch", error),
                 Ok(()) => RemoteError::Rejected {
                     remote: self.remote.clone(),
-                    branch: branch.to_string(),
+                    branch: short(reference).to_owned(),
                     reason: "the branch did not move".to_owned(),
                 },
             }),
@@ -150,7 +180,7 @@ impl Local {
     }
 
     /// Refuses to move a branch under a work tree, which would then seem to undo our commit.
-    fn refuse_checked_out(&self, branch: &Branch) -> Result<(), RemoteError> {
+    fn refuse_checked_out(&self, reference: &str) -> Result<(), RemoteError> {
         let configuration = self.repository.config_snapshot();
         let policy = configuration.string("receive.denyCurrentBranch");
         let policy = policy.map(|value| value.to_str_lossy().to_ascii_lowercase());
@@ -161,12 +191,12 @@ impl Local {
         if is_allowed {
             return Ok(());
         }
-        let Some(place) = self.checked_out(branch)? else {
+        let Some(place) = self.checked_out(reference)? else {
             return Ok(());
         };
         Err(RemoteError::Rejected {
             remote: self.remote.clone(),
-            branch: branch.to_string(),
+            branch: short(reference).to_owned(),
             reason: format!(
                 "the branch is checked out in `{}`, and receive.denyCurrentBranch does not allow \
                  to move it",
@@ -175,7 +205,7 @@ impl Local {
         })
     }
 
-    fn checked_out(&self, branch: &Branch) -> Result<Option<PathBuf>, RemoteError> {
+    fn checked_out(&self, reference: &str) -> Result<Option<PathBuf>, RemoteError> {
         let mut heads = Vec::new();
         if let Some(folder) = self.repository.workdir() {
             heads.push((self.repository.git_dir().join("HEAD"), folder.to_owned()));
@@ -188,7 +218,7 @@ impl Local {
                 .unwrap_or_else(|_| worktree.git_dir().to_owned());
             heads.push((head, folder));
         }
-        let checked_out = format!("ref: {}", branch.reference());
+        let checked_out = format!("ref: {reference}");
         Ok(heads
             .into_iter()
             .find(|(head, _)| {
@@ -197,8 +227,8 @@ impl Local {
             .map(|(_, folder)| folder))
     }
 
-    fn full_name(&self, branch: &Branch) -> Result<FullName, RemoteError> {
-        FullName::try_from(branch.reference()).map_err(|error| RemoteError::Store {
+    fn full_name(&self, reference: &str) -> Result<FullName, RemoteError> {
+        FullName::try_from(reference).map_err(|error| RemoteError::Store {
             remote: self.remote.clone(),
             attempt: "read a branch",
             source: io::Error::other(error),

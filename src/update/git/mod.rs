@@ -6,6 +6,7 @@
 //! for a repository on this machine.
 
 mod name;
+mod reference;
 
 mod cache;
 mod error;
@@ -13,7 +14,9 @@ mod objects;
 mod tree;
 
 mod commit;
+mod inflate;
 mod pack;
+mod unmarked;
 mod walk;
 
 mod advertisement;
@@ -27,6 +30,8 @@ mod http;
 mod send;
 
 mod local;
+mod push;
+mod read;
 mod remote;
 
 use std::{future::Future, time::Duration};
@@ -40,6 +45,7 @@ use crate::{egress::Route, secret::Credential};
 pub use self::{
     error::RemoteError,
     name::{Branch, CommitId, NameError, UpdatePath, remote_url},
+    reference::{PushOption, PushSettings, Refspec},
     remote::GitRemote,
 };
 
@@ -74,7 +80,13 @@ pub struct Screen {
     /// Whether a file of this path may hold markers at all.
     pub path: fn(path: &str) -> bool,
     /// Whether a file of this path, with these bytes, may hold markers.
+    ///
+    /// Of the path it may regard the file name's ending alone: the answer for one blob is
+    /// remembered for all files of the same ending.
     pub bytes: fn(path: &str, bytes: &[u8]) -> bool,
+    /// A word that changes whenever an answer of `bytes` may: what was remembered under another
+    /// word is forgotten.
+    pub version: &'static str,
 }
 
 /// Where to read and where to push.
@@ -86,6 +98,8 @@ pub struct Source {
     pub branch: Branch,
     /// The branch that is pushed to; the same one, or one of our own.
     pub push_branch: Branch,
+    /// What a push does besides moving the push branch.
+    pub push: PushSettings,
     /// The folder or file, from the root, that is read and never left.
     pub path: UpdatePath,
     /// What proves who we are.
@@ -103,6 +117,7 @@ impl Source {
             url,
             push_branch: branch.clone(),
             branch,
+            push: PushSettings::default(),
             path: UpdatePath::default(),
             credential: None,
             route: Route::default(),

@@ -44,6 +44,22 @@ pub enum NameError {
         /// The rule that it breaks.
         reason: &'static str,
     },
+    /// The text is no refspec that we push.
+    #[error("`{text}` is not a refspec that can be pushed: {reason}")]
+    Refspec {
+        /// The text, escaped.
+        text: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// The pair is no push option.
+    #[error("`{key}` is not a push option: {reason}")]
+    PushOption {
+        /// The option's name, escaped.
+        key: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
     /// The text is no commit id.
     #[error("`{0}` is not a commit id of 40 or 64 hex digits")]
     Commit(String),
@@ -70,7 +86,10 @@ impl NameError {
             Self::Branch { text, .. } => text
                 .strip_prefix("refs/heads/")
                 .map(|name| format!("write `{name}`")),
-            Self::Path { .. } | Self::Commit(_) => None,
+            Self::Path { .. }
+            | Self::Refspec { .. }
+            | Self::PushOption { .. }
+            | Self::Commit(_) => None,
         }
     }
 }
@@ -106,7 +125,12 @@ impl Branch {
     }
 }
 
-fn branch_fault(text: &str) -> Option<&'static str> {
+pub(super) fn escaped(text: &str) -> String {
+    text.escape_debug().to_string()
+}
+
+/// Which rule of `git check-ref-format` a name breaks.
+pub(super) fn branch_fault(text: &str) -> Option<&'static str> {
     let forbidden =
         |character: char| character.is_ascii_control() || " ~^:?*[\\".contains(character);
     if text.is_empty() {

@@ -56,6 +56,13 @@ impl Objects {
         })
     }
 
+    /// The same objects for somebody who knows that none will be added while they are open: what is
+    /// missing is not looked for again.
+    pub(super) fn settled(mut self) -> Self {
+        self.handle.refresh_never();
+        self
+    }
+
     pub(super) fn hash(&self) -> Hash {
         self.hash
     }

@@ -8,36 +8,30 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use gix::ObjectId;
 use tokio::{
     task::{self, JoinError},
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use crate::egress::{self, Egress};
 
 use super::{
-    Branch, NewCommit, PushTip, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
+    Branch, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
     commit::{self, Made},
-    fetch::{Upload, Wish},
+    fetch::Upload,
     http::Session,
     local::Local,
     objects::Objects,
-    report::Verdict,
-    send::{Sent, send},
+    push::Push,
+    read::{Attempt, Tips, snapshot},
     store::Store,
-    walk,
 };
 
 /// How many existing branches a message names where the wanted one does not exist.
 const NAMED_BRANCHES: usize = 5;
-/// How long to wait before a branch is read back once more, when the server said that it moved:
-/// some servers answer from a replica.
-const READ_BACK_DELAYS: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
-
 /// Reads and pushes over smart HTTP, and to repositories on this machine.
 #[derive(Debug)]
 pub struct GitRemote {
@@ -117,7 +111,7 @@ impl GitRemote {
             store: &store,
             tips,
             screen,
-            cancel,
+            cancelled: &cancel.0,
         };
         match attempt.run().await {
             // The store may have been cut short or damaged; an empty one shows whether it was that.
@@ -150,20 +144,17 @@ impl GitRemote {
             &session.remote,
         )
         .await?;
-        let expected = expected(source, snapshot);
-        let sent = send(session, expected, &made, base.kind()).await;
-        let previous = match sent {
-            Ok(Sent::Already) => Some(made.commit),
-            Err(error @ (RemoteError::Moved { .. } | RemoteError::Renamed { .. })) => {
-                return Err(error);
-            }
-            sent => {
-                confirm(session, expected, made.commit, sent).await?;
-                expected
-            }
+        let push = Push {
+            session,
+            store: &store,
+            base,
+            expected: expected(source, snapshot),
+            commit,
+            made: &made,
         };
+        let previous = push.run().await?;
         let commit = made.commit;
-        let kept = task::spawn_blocking(move || keep(&store, &made));
+        let kept = task::spawn_blocking(move || keep(&store, base, &made));
         if let Err(error) = joined(kept.await, &session.remote) {
             tracing::debug!(%error, "could not keep the pushed objects; they will be fetched");
         }
@@ -181,86 +172,12 @@ impl GitRemote {
     }
 }
 
-/// Where the two branches of a source point to.
-#[derive(Clone, Copy)]
-struct Tips {
-    base: ObjectId,
-    push: Option<ObjectId>,
-}
-
-/// One try to fetch and read.
-struct Attempt<'a> {
-    session: &'a Session<'a>,
-    upload: &'a Upload<'a>,
-    store: &'a Store,
-    tips: Tips,
-    screen: Screen,
-    cancel: &'a Cancel,
-}
-
-impl Attempt<'_> {
-    async fn run(&self) -> Result<Snapshot, RemoteError> {
-        let remote = &self.session.remote;
-        let (store, tips) = (self.store.clone(), self.tips);
-        let wish = task::spawn_blocking(move || wish(&store, tips));
-        let wish = joined(wish.await, remote)?;
-        if !wish.wants.is_empty() {
-            self.upload.fetch(&wish, self.store, &self.cancel.0).await?;
-        }
-        let (store, source) = (self.store.clone(), self.session.source.clone());
-        let (screen, cancelled) = (self.screen, Arc::clone(&self.cancel.0));
-        let reading = task::spawn_blocking(move || {
-            let snapshot = snapshot(&store.open()?, tips, &source, screen, &cancelled)?;
-            if !wish.wants.is_empty() {
-                store.remember(&wish.wants)?;
-            }
-            Ok(snapshot)
-        });
-        joined(reading.await, remote)
-    }
-}
-
-/// Tells what is missing in the store.
-fn wish(store: &Store, tips: Tips) -> Result<Wish, RemoteError> {
-    if store.is_crowded() {
-        store.clear()?;
-    }
-    let objects = store.open()?;
-    let mut haves = store.tips();
-    haves.retain(|tip| objects.contains(tip));
-    let mut wants: Vec<ObjectId> = [Some(tips.base), tips.push].into_iter().flatten().collect();
-    wants.dedup();
-    wants.retain(|want| !haves.contains(want));
-    let mut shallow = Vec::new();
-    if !wants.is_empty() {
-        let mut pending = haves.clone();
-        let mut seen = Vec::new();
-        while let Some(id) = pending.pop() {
-            if seen.contains(&id) {
-                continue;
-            }
-            seen.push(id);
-            let parents = objects.commit(&id)?.parents;
-            if parents.iter().all(|parent| objects.contains(parent)) {
-                pending.extend(parents);
-            } else {
-                shallow.push(id);
-            }
-        }
-    }
-    Ok(Wish {
-        wants,
-        haves,
-        shallow,
-    })
-}
-
 async fn smart_tips(upload: &Upload<'_>, session: &Session<'_>) -> Result<Tips, RemoteError> {
     let source = session.source;
     let wanted = [source.branch.reference(), source.push_branch.reference()];
-    let branches = upload.branches(&wanted).await?;
+    let branches = upload.references(&wanted).await?;
     let Some(base) = branches.get(&wanted[0]).copied() else {
-        let all = upload.branches(&["refs/heads/".to_owned()]).await?;
+        let all = upload.references(&["refs/heads/".to_owned()]).await?;
         let others = all.keys().take(NAMED_BRANCHES);
         let others = others.filter_map(|name| name.strip_prefix("refs/heads/"));
         let others = others.map(|name| name.escape_debug().to_string()).collect();
@@ -285,39 +202,6 @@ fn no_branch(remote: &str, branch: &Branch, others: Vec<String>) -> RemoteError 
     }
 }
 
-fn snapshot(
-    objects: &Objects,
-    tips: Tips,
-    source: &Source,
-    screen: Screen,
-    cancelled: &AtomicBool,
-) -> Result<Snapshot, RemoteError> {
-    let base = objects.commit(&tips.base)?;
-    let push_tip = match tips.push {
-        Some(id) => {
-            let commit = objects.commit(&id)?;
-            Some(PushTip {
-                commit: id.into(),
-                parent: commit.parents.first().copied().map(Into::into),
-                tree: commit.tree.to_string(),
-                author_email: commit.author_email,
-                message: commit.message,
-                automation: commit.automation,
-            })
-        }
-        None => None,
-    };
-    let found = walk::read(objects, base.tree, &source.path, screen, cancelled)?;
-    Ok(Snapshot {
-        base: tips.base.into(),
-        base_time: base.time,
-        push_tip,
-        files: found.files,
-        looked_at: found.looked_at,
-        skipped: found.skipped,
-    })
-}
-
 /// Where the push branch must be for the push to go ahead.
 fn expected(source: &Source, snapshot: &Snapshot) -> Option<ObjectId> {
     if source.push_branch == source.branch {
@@ -325,57 +209,6 @@ fn expected(source: &Source, snapshot: &Snapshot) -> Option<ObjectId> {
     }
     let tip = snapshot.push_tip.as_ref();
     tip.map(|tip| tip.commit.object())
-}
-
-/// Reads the push branch back, and only believes that.
-///
-/// If the branch moved elsewhere we were too late, whatever words the server has for it; and a push
-/// whose answer was lost has succeeded if the branch is where we wanted it.
-async fn confirm(
-    session: &Session<'_>,
-    expected: Option<ObjectId>,
-    new: ObjectId,
-    sent: Result<Sent, RemoteError>,
-) -> Result<(), RemoteError> {
-    let branch = &session.source.push_branch;
-    let is_accepted =
-        matches!(&sent, Ok(Sent::Reported(report)) if report.result == Verdict::Accepted);
-    let mut delays = READ_BACK_DELAYS.iter().filter(|_| is_accepted);
-    loop {
-        let now = match tip(session, branch).await {
-            Ok(now) => now,
-            // What went wrong first is the better story.
-            Err(error) => return Err(sent.err().unwrap_or(error)),
-        };
-        if now == Some(new) {
-            return Ok(());
-        }
-        if now != expected {
-            return Err(RemoteError::Moved {
-                remote: session.remote.clone(),
-                branch: branch.to_string(),
-            });
-        }
-        match delays.next() {
-            Some(delay) => sleep(*delay).await,
-            None => break,
-        }
-    }
-    match sent? {
-        Sent::Reported(report) => Err(RemoteError::Rejected {
-            remote: session.remote.clone(),
-            branch: branch.to_string(),
-            reason: report.reason(),
-        }),
-        Sent::Already => Ok(()),
-    }
-}
-
-async fn tip(session: &Session<'_>, branch: &Branch) -> Result<Option<ObjectId>, RemoteError> {
-    let upload = Upload::open(session).await?;
-    let reference = branch.reference();
-    let branches = upload.branches(std::slice::from_ref(&reference)).await?;
-    Ok(branches.get(&reference).copied())
 }
 
 async fn make(
@@ -391,12 +224,16 @@ async fn make(
 }
 
 /// Keeps what was pushed, so that the next read fetches nothing.
-fn keep(store: &Store, made: &Made) -> Result<(), RemoteError> {
+fn keep(store: &Store, base: ObjectId, made: &Made) -> Result<(), RemoteError> {
     let objects = store.open()?;
     for object in &made.objects {
         objects.write(object.kind, &object.bytes)?;
     }
-    store.remember(&[made.commit])
+    // Of a base that is here in part only, the new commit is not the missing part.
+    if store.tips().contains(&base) {
+        store.remember(&[made.commit])?;
+    }
+    Ok(())
 }
 
 fn pushed(source: &Source, commit: ObjectId, previous: Option<ObjectId>) -> Pushed {
@@ -417,14 +254,14 @@ async fn read_local(
     let shown = remote.clone();
     let reading = task::spawn_blocking(move || {
         let local = Local::open(&source.url, &shown)?;
-        let Some(base) = local.tip(&source.branch)? else {
+        let Some(base) = local.tip(&source.branch.reference())? else {
             let others = local.some_branches(NAMED_BRANCHES)?;
             return Err(no_branch(&shown, &source.branch, others));
         };
         let push = if source.push_branch == source.branch {
             None
         } else {
-            local.tip(&source.push_branch)?
+            local.tip(&source.push_branch.reference())?
         };
         let tips = Tips { base, push };
         snapshot(&local.objects()?, tips, &source, screen, &cancelled)
@@ -443,12 +280,29 @@ async fn push_local(
     let committer = commit::signature(&commit.author, commit.time);
     let (source, commit, shown) = (source.clone(), commit.clone(), remote.clone());
     let pushing = task::spawn_blocking(move || {
+        if !source.push.options.is_empty() {
+            return Err(RemoteError::Unsupported {
+                remote: shown,
+                reason: "no hook runs on a repository on this machine, so nobody would see the \
+                         push options"
+                    .to_owned(),
+            });
+        }
         let local = Local::open(&source.url, &shown)?;
         let made = commit::make(&local.objects()?, base, &source.path, &commit)?;
-        if local.tip(&source.push_branch)? == Some(made.commit) {
+        let branch = source.push_branch.reference();
+        let current = local.tip(&branch)?;
+        let allowed = [base].into_iter().chain(expected).collect::<Vec<_>>();
+        if let Some(refspec) = &source.push.refspec
+            && refspec.destination() != branch
+            && (current == expected || current == Some(made.commit))
+        {
+            local.push_also(refspec, &allowed, &made, &committer)?;
+        }
+        if current == Some(made.commit) {
             return Ok(pushed(&source, made.commit, Some(made.commit)));
         }
-        local.push(&source.push_branch, expected, &made, &committer)?;
+        local.push(&branch, expected, &made, &committer)?;
         Ok(pushed(&source, made.commit, expected))
     });
     joined(pushing.await, &remote)
@@ -474,7 +328,7 @@ pub(super) fn joined<T>(
 
 /// Tells work on other threads to stop once nobody waits for it.
 #[derive(Default)]
-struct Cancel(Arc<AtomicBool>);
+pub(super) struct Cancel(pub(super) Arc<AtomicBool>);
 
 impl Drop for Cancel {
     fn drop(&mut self) {

@@ -23,6 +23,7 @@ use crate::egress::one_line;
 use super::{
     RemoteError, Source,
     objects::{MAX_OBJECT, Objects},
+    unmarked::Unmarked,
 };
 
 /// How many packs are collected before the store starts over; each fetch adds one.
@@ -62,7 +63,8 @@ impl Store {
     /// Opens the objects, in a new and empty store where there is none.
     pub(super) fn open(&self) -> Result<Objects, RemoteError> {
         fs::create_dir_all(self.packs()).map_err(|error| self.failed("make the store", error))?;
-        Objects::open(&self.folder.join("objects"), self.hash, &self.remote)
+        let objects = Objects::open(&self.folder.join("objects"), self.hash, &self.remote)?;
+        Ok(objects.settled())
     }
 
     /// The commits of which everything is here, the newest last.
@@ -81,10 +83,26 @@ impl Store {
         tips.extend_from_slice(ids);
         let kept = tips.len().saturating_sub(MAX_TIPS);
         let lines: Vec<String> = tips.iter().skip(kept).map(ToString::to_string).collect();
+        self.replace(&self.tips_file(), lines.join("\n").as_bytes())
+    }
+
+    /// What is known of the blobs, as a version of the screen found them.
+    pub(super) fn unmarked(&self, screen: &str) -> Unmarked {
+        let bytes = fs::read(self.unmarked_file()).unwrap_or_default();
+        Unmarked::parse(&bytes, screen)
+    }
+
+    /// Remembers which blobs hold no markers.
+    pub(super) fn note(&self, unmarked: &Unmarked) -> Result<(), RemoteError> {
+        self.replace(&self.unmarked_file(), &unmarked.print())
+    }
+
+    /// Writes a file, all of it or nothing.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<(), RemoteError> {
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            io::Write::write_all(&mut file, lines.join("\n").as_bytes())?;
-            file.persist(self.tips_file())?;
+            io::Write::write_all(&mut file, bytes)?;
+            file.persist(path)?;
             Ok(())
         };
         write().map_err(|error| self.failed("note what was fetched", error))
@@ -135,6 +153,10 @@ impl Store {
 
     fn packs(&self) -> PathBuf {
         self.folder.join("objects/pack")
+    }
+
+    fn unmarked_file(&self) -> PathBuf {
+        self.folder.join("unmarked")
     }
 
     fn tips_file(&self) -> PathBuf {

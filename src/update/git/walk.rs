@@ -1,73 +1,113 @@
-//! Walking down to the update path and below it, and reading what the screen keeps.
+//! Walking down to the update path and below it: which files there are, and which objects are
+//! missing to know it.
 
 use std::{
     collections::HashSet,
-    num::NonZero,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use bstr::{BStr, BString, ByteSlice as _};
 use gix::{ObjectId, objs::Kind};
 
 use super::{
-    RemoteError, Screen, Skipped, SourceFile, UpdatePath,
+    RemoteError, Screen, Skipped, UpdatePath,
     objects::Objects,
     tree::{self, Entry, EntryKind},
+    unmarked::{self, Unmarked},
 };
 
-/// How large a file may be to be read.
-const MAX_FILE: u64 = 4 * 1024 * 1024;
 /// How many entries are walked over.
 const MAX_ENTRIES: usize = 500_000;
 /// How many folders deep a file may lie, counted from the root.
 const MAX_DEPTH: usize = 64;
 /// How long the path of a file may be, in bytes.
 const MAX_PATH: usize = 4096;
-/// How many files a thread takes at a time; below that, one thread does it all.
-const BATCH: usize = 256;
 
-/// What was found below the update path.
-#[derive(Debug, Default)]
-pub(super) struct Found {
-    pub(super) files: Vec<SourceFile>,
-    pub(super) looked_at: usize,
+/// The files below the update path.
+pub(super) struct Listing {
+    /// The folder or file at the update path.
+    pub(super) root: ObjectId,
+    /// The files whose path the screen keeps, and of whose bytes nothing is known.
+    pub(super) files: Vec<(String, ObjectId)>,
     pub(super) skipped: Vec<Skipped>,
+    /// How many files are known to hold no markers.
+    pub(super) known: usize,
+    /// How many entries were walked over.
+    pub(super) entries: usize,
 }
 
-/// Reads the files below `path` in the tree `root` that `screen` keeps, in the order of their paths.
+/// How far a walk came.
+pub(super) enum Walked {
+    /// To the end.
+    All(Listing),
+    /// Not even to the update path: this folder is not here.
+    Above(ObjectId),
+    /// These folders at or below the update path are not here; others below it may be.
+    Below {
+        missing: Vec<ObjectId>,
+        is_root: bool,
+        some_are_here: bool,
+    },
+}
+
+impl Walked {
+    /// The listing of a walk for which everything should be here.
+    pub(super) fn complete(self, objects: &Objects) -> Result<Listing, RemoteError> {
+        match self {
+            Self::All(listing) => Ok(listing),
+            Self::Above(id) => Err(objects.incomplete(&id)),
+            Self::Below { missing, .. } => {
+                let first = missing.first().copied();
+                let id = first.unwrap_or_else(|| objects.hash().null());
+                Err(objects.incomplete(&id))
+            }
+        }
+    }
+}
+
+/// Lists the files below `path` in the tree `root`.
 ///
 /// Symbolic links and submodules are never followed. Nothing is kept of a walk that was cancelled.
-pub(super) fn read(
+pub(super) fn walk(
     objects: &Objects,
     root: ObjectId,
     path: &UpdatePath,
     screen: Screen,
+    unmarked: &Unmarked,
     cancelled: &AtomicBool,
-) -> Result<Found, RemoteError> {
-    let mut listing = Listing {
+) -> Result<Walked, RemoteError> {
+    let start = match descend(objects, root, path)? {
+        Ok(start) => start,
+        Err(missing) => return Ok(Walked::Above(missing)),
+    };
+    let (Start::Folder(root) | Start::File(root)) = start;
+    let mut walk = Walk {
         objects,
         screen,
-        files: Vec::new(),
-        skipped: Vec::new(),
-        entries: 0,
+        unmarked,
+        listing: Listing {
+            root,
+            files: Vec::new(),
+            skipped: Vec::new(),
+            known: 0,
+            entries: 0,
+        },
+        missing: Vec::new(),
     };
-    match descend(objects, root, path)? {
-        Start::Folder(id) => listing.walk(id, path, cancelled)?,
-        Start::File(id) => listing.single(id, path),
+    let mut folders = 0;
+    match start {
+        Start::Folder(root) => folders = walk.folders(root, path, cancelled)?,
+        Start::File(id) => walk.single(id, path),
     }
-    let mut found = inflate(objects, &mut listing.files, screen, cancelled)?;
-    found.skipped.append(&mut listing.skipped);
-    found
-        .files
-        .sort_by(|left, right| left.path.cmp(&right.path));
-    found
-        .skipped
-        .sort_by(|left, right| left.path.cmp(&right.path));
-    Ok(found)
+    if walk.missing.is_empty() {
+        return Ok(Walked::All(walk.listing));
+    }
+    Ok(Walked::Below {
+        is_root: walk.missing == [root],
+        missing: walk.missing,
+        // The root itself is one of those that are here.
+        some_are_here: folders > 1,
+    })
 }
 
 enum Start {
@@ -75,21 +115,39 @@ enum Start {
     File(ObjectId),
 }
 
-/// Finds the update path, going through folders only.
-fn descend(objects: &Objects, root: ObjectId, path: &UpdatePath) -> Result<Start, RemoteError> {
+/// Reads a folder; nothing where it is not here.
+fn folder<'a>(
+    objects: &Objects,
+    id: &ObjectId,
+    buffer: &'a mut Vec<u8>,
+) -> Result<Option<&'a [u8]>, RemoteError> {
+    match objects.read(id, Kind::Tree, buffer) {
+        Err(RemoteError::Incomplete { .. }) if !objects.contains(id) => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Finds the update path, going through folders only; else the first folder that is not here.
+fn descend(
+    objects: &Objects,
+    root: ObjectId,
+    path: &UpdatePath,
+) -> Result<Result<Start, ObjectId>, RemoteError> {
     let refused = |reason| RemoteError::NoPath {
         remote: objects.remote().to_owned(),
         path: path.as_str().escape_debug().to_string(),
         reason,
     };
-    let mut folder = root;
+    let mut id = root;
     let mut parts = path.parts().peekable();
     let mut buffer = Vec::new();
     while let Some(part) = parts.next() {
-        let bytes = objects.read(&folder, Kind::Tree, &mut buffer)?;
+        let Some(bytes) = folder(objects, &id, &mut buffer)? else {
+            return Ok(Err(id));
+        };
         let mut fitting = None;
         for entry in tree::entries(bytes, objects.hash()) {
-            let entry = entry.map_err(|_| objects.incomplete(&folder))?;
+            let entry = entry.map_err(|_| objects.incomplete(&id))?;
             if entry.name != part {
                 continue;
             }
@@ -103,8 +161,10 @@ fn descend(objects: &Objects, root: ObjectId, path: &UpdatePath) -> Result<Start
         }
         match fitting {
             None => return Err(refused("it does not exist")),
-            Some((EntryKind::Folder, id)) => folder = id,
-            Some((EntryKind::File, id)) if parts.peek().is_none() => return Ok(Start::File(id)),
+            Some((EntryKind::Folder, below)) => id = below,
+            Some((EntryKind::File, id)) if parts.peek().is_none() => {
+                return Ok(Ok(Start::File(id)));
+            }
             Some((EntryKind::File, _)) => return Err(refused("a part of it is a file")),
             Some((EntryKind::SymbolicLink, _)) => {
                 return Err(refused("a part of it is a symbolic link"));
@@ -115,53 +175,59 @@ fn descend(objects: &Objects, root: ObjectId, path: &UpdatePath) -> Result<Start
             }
         }
     }
-    Ok(Start::Folder(folder))
+    Ok(Ok(Start::Folder(id)))
 }
 
-struct Listing<'a> {
+struct Walk<'a> {
     objects: &'a Objects,
     screen: Screen,
-    files: Vec<(String, ObjectId)>,
-    skipped: Vec<Skipped>,
-    entries: usize,
+    unmarked: &'a Unmarked,
+    listing: Listing,
+    missing: Vec<ObjectId>,
 }
 
-impl Listing<'_> {
+impl Walk<'_> {
     fn single(&mut self, id: ObjectId, path: &UpdatePath) {
         if (self.screen.path)(path.as_str()) {
-            self.files.push((path.as_str().to_owned(), id));
+            self.file(path.as_str().to_owned(), id);
         } else {
             // Somebody named this very file, so passing over it in silence would puzzle them.
             self.skip(path.as_str().into(), "its name is not that of a YAML file");
         }
     }
 
-    fn walk(
+    /// Walks over all folders from `root` on that are here, and tells how many these were.
+    fn folders(
         &mut self,
         root: ObjectId,
         path: &UpdatePath,
         cancelled: &AtomicBool,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<usize, RemoteError> {
+        let mut read = 0;
         let mut pending = vec![(BString::from(path.as_str()), root, path.parts().count())];
         let mut buffer = Vec::new();
-        while let Some((folder, id, depth)) = pending.pop() {
+        while let Some((above, id, depth)) = pending.pop() {
             check_cancelled(self.objects, cancelled)?;
-            let bytes = self.objects.read(&id, Kind::Tree, &mut buffer)?;
+            let Some(bytes) = folder(self.objects, &id, &mut buffer)? else {
+                self.missing.push(id);
+                continue;
+            };
+            read += 1;
             let mut names = HashSet::new();
             for entry in tree::entries(bytes, self.objects.hash()) {
                 let entry = entry.map_err(|_| self.objects.incomplete(&id))?;
-                self.entries += 1;
-                if self.entries > MAX_ENTRIES {
+                self.listing.entries += 1;
+                if self.listing.entries > MAX_ENTRIES {
                     return Err(over(self.objects, "more than 500,000 entries"));
                 }
                 if let Some(reason) = tree::unsafe_name(entry.name) {
-                    return Err(unsafe_tree(self.objects, &folder, reason));
+                    return Err(unsafe_tree(self.objects, &above, reason));
                 }
                 if !names.insert(entry.name) {
                     let reason = "a name stands in it twice";
-                    return Err(unsafe_tree(self.objects, &folder, reason));
+                    return Err(unsafe_tree(self.objects, &above, reason));
                 }
-                let path = join(folder.as_bstr(), entry.name);
+                let path = join(above.as_bstr(), entry.name);
                 if entry.kind != EntryKind::Folder {
                     self.take(path, entry);
                 } else if depth >= MAX_DEPTH {
@@ -171,7 +237,7 @@ impl Listing<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(read)
     }
 
     fn take(&mut self, path: BString, entry: Entry<'_>) {
@@ -180,7 +246,7 @@ impl Listing<'_> {
             EntryKind::File => match String::from_utf8(path.into()) {
                 Ok(path) => {
                     if (self.screen.path)(&path) {
-                        self.files.push((path, entry.id));
+                        self.file(path, entry.id);
                     }
                     return;
                 }
@@ -196,6 +262,14 @@ impl Listing<'_> {
         self.skip_fitting(path.as_bstr(), reason);
     }
 
+    fn file(&mut self, path: String, id: ObjectId) {
+        if self.unmarked.holds(&unmarked::entry(&id, &path)) {
+            self.listing.known += 1;
+        } else {
+            self.listing.files.push((path, id));
+        }
+    }
+
     fn skip_fitting(&mut self, path: &BStr, reason: &str) {
         if (self.screen.path)(&path.to_str_lossy()) {
             self.skip(path, reason);
@@ -203,83 +277,14 @@ impl Listing<'_> {
     }
 
     fn skip(&mut self, path: &BStr, reason: &str) {
-        self.skipped.push(skipped(path, reason));
+        self.listing.skipped.push(skipped(path, reason));
     }
 }
 
-/// Inflates the files on all cores and asks the screen about their bytes.
-fn inflate(
+pub(super) fn check_cancelled(
     objects: &Objects,
-    files: &mut [(String, ObjectId)],
-    screen: Screen,
     cancelled: &AtomicBool,
-) -> Result<Found, RemoteError> {
-    if files.len() > BATCH {
-        // In the order of their paths, 100,000 files take three times as long.
-        files.sort_by_cached_key(|(_, id)| objects.place(id));
-    }
-    let batches: Vec<&[(String, ObjectId)]> = files.chunks(BATCH).collect();
-    let next = AtomicUsize::new(0);
-    let all = Mutex::new(Found::default());
-    let work = |objects: Objects| -> Result<(), RemoteError> {
-        let mut mine = Found::default();
-        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-            check_cancelled(&objects, cancelled)?;
-            inflate_batch(&objects, batch, screen, &mut mine)?;
-        }
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.files.append(&mut mine.files);
-        all.skipped.append(&mut mine.skipped);
-        all.looked_at += mine.looked_at;
-        Ok(())
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        let helpers: Vec<_> = (1..cores.min(batches.len()))
-            .map(|_| {
-                let objects = objects.clone();
-                scope.spawn(|| work(objects))
-            })
-            .collect();
-        let own = work(objects.clone());
-        helpers
-            .into_iter()
-            .map(|helper| {
-                helper
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .fold(own, Result::and)
-    })?;
-    Ok(all.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-fn inflate_batch(
-    objects: &Objects,
-    batch: &[(String, ObjectId)],
-    screen: Screen,
-    found: &mut Found,
 ) -> Result<(), RemoteError> {
-    let mut buffer = Vec::new();
-    for (path, id) in batch {
-        if objects.size(id)? > MAX_FILE {
-            let skipped = skipped(path.as_str().into(), "larger than 4 MiB");
-            found.skipped.push(skipped);
-            continue;
-        }
-        let bytes = objects.read(id, Kind::Blob, &mut buffer)?;
-        found.looked_at += 1;
-        if (screen.bytes)(path, bytes) {
-            found.files.push(SourceFile {
-                path: path.clone(),
-                bytes: bytes.to_vec(),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn check_cancelled(objects: &Objects, cancelled: &AtomicBool) -> Result<(), RemoteError> {
     if cancelled.load(Ordering::Relaxed) {
         return Err(RemoteError::Timeout {
             remote: objects.remote().to_owned(),
@@ -297,7 +302,7 @@ fn join(folder: &BStr, name: &BStr) -> BString {
     path
 }
 
-fn skipped(path: &BStr, reason: &str) -> Skipped {
+pub(super) fn skipped(path: &BStr, reason: &str) -> Skipped {
     let path = match path.to_str() {
         Ok(path) => path.to_owned(),
         Err(_) => path.escape_bytes().to_string(),

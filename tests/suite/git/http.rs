@@ -161,18 +161,8 @@ async fn history_is_not_fetched() {
             .await;
         world.read(&source(&server)).await.expect("a snapshot");
 
-        let store = std::fs::read_dir(world.folder.path().join("store")).expect("the store");
-        let folder = store
-            .map(|it| it.expect("a folder").path())
-            .next()
-            .expect("one store");
-        let objects = gix::odb::at(folder.join("objects"), gix::hash::Kind::Sha1).expect("objects");
-        let exists = |id: &str| {
-            let id = gix::ObjectId::from_hex(id.as_bytes()).expect("an id");
-            gix::objs::Exists::exists(&objects, &id)
-        };
-        assert!(exists(&world.tip("main").expect("a tip")));
-        assert!(!exists(&first), "{protocol:?}");
+        assert!(world.keeps(&world.tip("main").expect("a tip")));
+        assert!(!world.keeps(&first), "{protocol:?}");
     }
 }
 

@@ -185,6 +185,23 @@ impl World {
         }
     }
 
+    /// Adds to the repository's own configuration.
+    pub(crate) fn configure(&self, text: &str) {
+        let file = self.repository().join("config");
+        let old = fs::read_to_string(&file).expect("a configuration");
+        fs::write(file, format!("{old}{text}\n")).expect("a configuration");
+    }
+
+    /// Whether the remote keeps an object in its one store.
+    pub(crate) fn keeps(&self, id: &str) -> bool {
+        let stores = fs::read_dir(self.folder.path().join("store")).expect("the store");
+        let folders: Vec<_> = stores.map(|it| it.expect("a folder").path()).collect();
+        assert_eq!(folders.len(), 1, "one store");
+        let objects = gix::odb::at(folders[0].join("objects"), gix::hash::Kind::Sha1);
+        let id = ObjectId::from_hex(id.as_bytes()).expect("an id");
+        gix::objs::Exists::exists(&objects.expect("objects"), &id)
+    }
+
     pub(crate) fn hook(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = self.repository().join("hooks");
@@ -203,6 +220,7 @@ pub(crate) const SCREEN: Screen = Screen {
         name == "Kustomization" || extension.is_some_and(|it| it == "yaml" || it == "yml")
     },
     bytes: |_, bytes| bytes.windows(6).any(|window| window == b"marked"),
+    version: "1",
 };
 
 pub(crate) fn set(repository: &Path, branch: &str, commit: &str) {

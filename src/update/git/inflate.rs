@@ -1,0 +1,122 @@
+//! Reading the files of a listing, on all cores.
+
+use std::{
+    num::NonZero,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use gix::{ObjectId, objs::Kind};
+
+use super::{
+    RemoteError, Screen, Skipped, SourceFile,
+    objects::Objects,
+    unmarked::{self, Findings},
+    walk::{Listing, check_cancelled, skipped},
+};
+
+/// How large a file may be to be read.
+const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// How many files a thread takes at a time; below that, one thread does it all.
+const BATCH: usize = 256;
+
+/// What was found below the update path.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<SourceFile>,
+    pub(super) looked_at: usize,
+    pub(super) skipped: Vec<Skipped>,
+    /// The files that hold no markers.
+    pub(super) unmarked: Findings,
+}
+
+/// Inflates the files of a listing on all cores and keeps those that the screen keeps, in the order
+/// of their paths.
+pub(super) fn inflate(
+    objects: &Objects,
+    mut listing: Listing,
+    screen: Screen,
+    cancelled: &AtomicBool,
+) -> Result<Found, RemoteError> {
+    let files = &mut listing.files;
+    if files.len() > BATCH {
+        // In the order of their paths, 100,000 files take three times as long.
+        files.sort_by_cached_key(|(_, id)| objects.place(id));
+    }
+    let batches: Vec<&[(String, ObjectId)]> = files.chunks(BATCH).collect();
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Found {
+        skipped: listing.skipped,
+        looked_at: listing.known,
+        ..Found::default()
+    });
+    let work = |objects: Objects| -> Result<(), RemoteError> {
+        let mut mine = Found::default();
+        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            check_cancelled(&objects, cancelled)?;
+            inflate_batch(&objects, batch, screen, &mut mine)?;
+        }
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.files.append(&mut mine.files);
+        all.skipped.append(&mut mine.skipped);
+        all.looked_at += mine.looked_at;
+        all.unmarked.append(&mut mine.unmarked);
+        Ok(())
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (1..cores.min(batches.len()))
+            .map(|_| {
+                let objects = objects.clone();
+                scope.spawn(|| work(objects))
+            })
+            .collect();
+        let own = work(objects.clone());
+        helpers
+            .into_iter()
+            .map(|helper| {
+                helper
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .fold(own, Result::and)
+    })?;
+    let mut found = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    found
+        .files
+        .sort_by(|left, right| left.path.cmp(&right.path));
+    found
+        .skipped
+        .sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(found)
+}
+
+fn inflate_batch(
+    objects: &Objects,
+    batch: &[(String, ObjectId)],
+    screen: Screen,
+    found: &mut Found,
+) -> Result<(), RemoteError> {
+    let mut buffer = Vec::new();
+    for (path, id) in batch {
+        if objects.size(id)? > MAX_FILE {
+            let skipped = skipped(path.as_str().into(), "larger than 4 MiB");
+            found.skipped.push(skipped);
+            continue;
+        }
+        let bytes = objects.read(id, Kind::Blob, &mut buffer)?;
+        found.looked_at += 1;
+        if (screen.bytes)(path, bytes) {
+            found.files.push(SourceFile {
+                path: path.clone(),
+                bytes: bytes.to_vec(),
+            });
+        } else {
+            found.unmarked.insert(unmarked::entry(id, path));
+        }
+    }
+    Ok(())
+}
