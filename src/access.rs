@@ -183,7 +183,7 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
     route = proxy(vault, remote.proxy.as_ref(), route).await?;
     Ok(Source {
         url: remote.url.clone(),
-        branch: remote.branch.clone(),
+        checkout: remote.checkout.clone(),
         push_branch: remote.push_branch.clone(),
         push: remote.push.clone(),
         path: remote.path.clone(),

@@ -23,7 +23,7 @@ use crate::{
     },
     secret::Authority,
     update::{
-        git::{self, Author, Branch, GitRemote, PushSettings, SourceFile, UpdatePath},
+        git::{self, Author, Branch, Checkout, GitRemote, PushSettings, SourceFile, UpdatePath},
         local::{self, LocalTree},
         message,
         plan::ChangeSet,
@@ -215,7 +215,7 @@ fn ad_hoc(
         },
         remote: RemoteSettings {
             url: git::remote_url(url).map_err(refused)?,
-            branch,
+            checkout: Checkout::Branch(branch),
             push_branch,
             push: PushSettings::default(),
             path: UpdatePath::new(&arguments.path).map_err(refused)?,

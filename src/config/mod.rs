@@ -27,7 +27,7 @@ use crate::{
     policy::{Policy, PolicyName},
     secret::{Authority, Secret},
     update::{
-        git::{Author, Branch, PushSettings, UpdatePath},
+        git::{Author, Branch, Checkout, PushSettings, UpdatePath},
         template::Template,
     },
 };
@@ -157,8 +157,8 @@ pub struct Automation {
 pub struct RemoteSettings {
     /// The address.
     pub url: Url,
-    /// The branch that is read.
-    pub branch: Branch,
+    /// What is read.
+    pub checkout: Checkout,
     /// The branch that is pushed to.
     pub push_branch: Branch,
     /// What a push does besides.

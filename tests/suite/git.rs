@@ -7,6 +7,7 @@
 #[path = "support/git_server.rs"]
 mod git_server;
 
+mod checkout;
 mod http;
 mod local;
 mod partial;

@@ -14,7 +14,10 @@ use crate::{
     },
     policy::PolicyName,
     update::{
-        git::{self, Author, Branch, NameError, PushOption, PushSettings, Refspec, UpdatePath},
+        git::{
+            self, Author, Branch, Checkout, CommitId, NameError, PushOption, PushSettings, Refspec,
+            UpdatePath,
+        },
         template::{self, Template},
     },
 };
@@ -32,13 +35,14 @@ pub(super) fn build(documents: &mut Documents, config: &mut Config) {
         };
         let RemoteSettings {
             url,
-            branch,
+            checkout,
             push_branch,
             ..
         } = &automation.remote;
         let place = (url.to_string(), push_branch.clone());
         let other = push_branches.insert(place, document.key.clone());
-        if let Some(other) = other.filter(|_| branch != push_branch) {
+        let is_own = *checkout != Checkout::Branch(push_branch.clone());
+        if let Some(other) = other.filter(|_| is_own) {
             let message = format!("`{push_branch}` is already the push branch of `{other}`");
             let hint = "give each its own push branch, or make them one automation";
             let pointer = "/spec/git/push/branch";
@@ -170,11 +174,11 @@ fn remote(
     let credentials = documents.secret(source, "/spec/secretRef", credentials.as_deref());
     let proxy = name(&spec.proxy_secret_ref);
     let proxy = documents.secret(source, "/spec/proxySecretRef", proxy.as_deref());
-    let (branch, push_branch) = branches(documents, document, git, source)?;
+    let (checkout, push_branch) = references(documents, document, git, source)?;
     let push = push_settings(documents, document, git, &push_branch);
     Some(RemoteSettings {
         url: url?,
-        branch,
+        checkout,
         push_branch,
         push: push?,
         path: path?,
@@ -247,24 +251,27 @@ fn update_path(
     }
 }
 
-/// The branch to read and the branch to push, by Flux's rules of precedence.
-fn branches(
+/// What to read and the branch to push, by Flux's rules of precedence.
+fn references(
     documents: &mut Documents,
     document: &Document<ImageUpdateAutomation>,
     git: &GitSpec,
     source: &Document<GitRepository>,
-) -> Option<(Branch, Branch)> {
+) -> Option<(Checkout, Branch)> {
     let own = git.checkout.as_ref().map(|it| &it.reference);
     let reference = own
         .or(source.value.spec.reference.as_ref())
         .cloned()
         .unwrap_or_default();
-    let pushed = git.push.as_ref().and_then(|it| it.branch.clone());
-    let mut refuse = |pointer: &str, message: String, hint: Option<&str>| {
-        if own.is_some() || pointer.starts_with("/spec/git/push") {
-            document.fault(&mut documents.faults, pointer, message, hint);
+    let pushed = git.push.as_ref().and_then(|it| it.branch.as_deref());
+    let mut refuse = |field: &str, message: String, hint: Option<&str>| {
+        if field.starts_with('/') {
+            document.fault(&mut documents.faults, field, message, hint);
+        } else if own.is_some() {
+            let pointer = format!("/spec/git/checkout/ref/{field}");
+            document.fault(&mut documents.faults, &pointer, message, hint);
         } else {
-            let pointer = pointer.replace("/spec/git/checkout/ref", "/spec/ref");
+            let pointer = format!("/spec/ref/{field}");
             source.fault(&mut documents.faults, &pointer, message, hint);
         }
     };
@@ -275,53 +282,46 @@ fn branches(
         semver,
         branch,
     } = &reference;
-    let pinned = [
-        ("commit", commit),
-        ("name", name),
-        ("tag", tag),
-        ("semver", semver),
-    ];
-    let branch_of_name = name
-        .as_deref()
-        .and_then(|name| name.strip_prefix("refs/heads/"));
-    let checkout = match pinned.into_iter().find(|(_, value)| value.is_some()) {
-        Some(("name", _)) if branch_of_name.is_some() => branch_of_name,
-        Some((field, _)) => {
-            let message = format!("checking out by `{field}` is not supported yet");
-            refuse(
-                &format!("/spec/git/checkout/ref/{field}"),
-                message,
-                Some(README),
-            );
+    let (field, checkout) = if let Some(id) = commit {
+        ("commit", CommitId::new(id).map(Checkout::Commit))
+    } else if let Some(name) = name {
+        ("name", Checkout::named(name))
+    } else if let Some(tag) = tag {
+        ("tag", Checkout::tag(tag))
+    } else if semver.is_some() {
+        let message = "checking out by `semver` is not supported yet".to_owned();
+        refuse("semver", message, Some(README));
+        return None;
+    } else {
+        let name = branch.as_deref().unwrap_or("master");
+        ("branch", Branch::new(name).map(Checkout::Branch))
+    };
+    let checkout = match checkout {
+        Ok(checkout) => checkout,
+        Err(error) => {
+            refuse(field, error.to_string(), error.hint().as_deref());
             return None;
         }
-        None => branch.as_deref(),
     };
-    // Flux infers the push branch from a branch that is written down, and from nothing else.
-    if checkout.is_none() && pushed.is_none() {
-        let message =
-            "no branch to push to: neither `push.branch` nor a branch to check out is given";
-        let hint = "add `git: {checkout: {ref: {branch: main}}}`";
-        document.fault(
-            &mut documents.faults,
-            "/spec/git",
-            message.to_owned(),
-            Some(hint),
-        );
-        return None;
-    }
-    let checkout = checkout.unwrap_or("master");
-    let pushed = pushed.as_deref().unwrap_or(checkout);
-    let mut parse = |pointer: &str, name: &str| match Branch::new(name) {
-        Ok(branch) => Some(branch),
-        Err(error) => {
-            refuse(pointer, error.to_string(), None);
-            None
+    let push = match (pushed, &checkout) {
+        (Some(name), _) => match Branch::new(name) {
+            Ok(branch) => branch,
+            Err(error) => {
+                refuse("/spec/git/push/branch", error.to_string(), None);
+                return None;
+            }
+        },
+        // Flux infers the push branch from a branch that is written down, and from nothing else.
+        (None, Checkout::Branch(found)) if branch.is_some() || name.is_some() => found.clone(),
+        (None, _) => {
+            let message =
+                "no branch to push to: neither `push.branch` nor a branch to check out is given";
+            let hint = "add `git: {push: {branch: …}}`, or `checkout: {ref: {branch: main}}`";
+            refuse("/spec/git", message.to_owned(), Some(hint));
+            return None;
         }
     };
-    let read = parse("/spec/git/checkout/ref/branch", checkout);
-    let push = parse("/spec/git/push/branch", pushed);
-    Some((read?, push?))
+    Some((checkout, push))
 }
 
 /// The policies of the automation's namespace that its selector lets through.
@@ -376,4 +376,103 @@ fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
                 LabelOperator::DoesNotExist => value.is_none(),
             }
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, ConfigError, ConfigFile, Origin, RemoteSettings};
+
+    fn read(source: &str, git: &str) -> Result<RemoteSettings, ConfigError> {
+        let text = format!(
+            "apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: fleet}}\n\
+             spec: {{url: 'https://git.test/fleet.git', interval: 5m{source}}}\n---\n\
+             apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\n\
+             metadata: {{name: fleet}}\nspec:\n  interval: 5m\n  \
+             sourceRef: {{kind: GitRepository, name: fleet}}\n  \
+             git: {{commit: {{author: {{email: bot@example.com}}}}{git}}}\n"
+        );
+        let name = "config.yaml".to_owned();
+        let config = Config::read(
+            &[ConfigFile {
+                name,
+                text,
+                origin: Origin::Given,
+            }],
+            "apps",
+        )?;
+        Ok(config.automations[0].remote.clone())
+    }
+
+    #[test]
+    fn what_is_read_and_pushed_follows_the_precedence_of_flux() {
+        let check = |source: &str, git: &str, expected: Option<(&str, &str)>| {
+            let read = read(source, git).ok();
+            let read = read.map(|it| (it.checkout.to_string(), it.push_branch.as_str().to_owned()));
+            let read = read.as_ref().map(|(from, to)| (from.as_str(), to.as_str()));
+            assert_eq!(read, expected, "{source} | {git}");
+        };
+        let id = "0123456789012345678901234567890123456789";
+        let main = ", ref: {branch: main}";
+        check(main, "", Some(("main", "main")));
+        check(main, ", push: {branch: bot}", Some(("main", "bot")));
+        check("", ", push: {branch: bot}", Some(("master", "bot")));
+        check("", "", None);
+        check(
+            main,
+            ", checkout: {ref: {branch: dev}}",
+            Some(("dev", "dev")),
+        );
+        check(main, ", checkout: {ref: {}}", None);
+        check(
+            main,
+            ", checkout: {ref: {}}, push: {branch: x}",
+            Some(("master", "x")),
+        );
+        let tag = ", ref: {tag: v1, semver: 1.x, branch: main}";
+        check(tag, ", push: {branch: bot}", Some(("refs/tags/v1", "bot")));
+        check(tag, "", None);
+        let name = ", ref: {name: refs/pull/1/head, tag: v1}";
+        check(
+            name,
+            ", push: {branch: bot}",
+            Some(("refs/pull/1/head", "bot")),
+        );
+        check(", ref: {name: refs/heads/main}", "", Some(("main", "main")));
+        let commit = format!(", ref: {{commit: '{id}', name: refs/heads/main}}");
+        check(&commit, ", push: {branch: bot}", Some((id, "bot")));
+        check(&commit, "", None);
+        check(", ref: {semver: 1.x}", ", push: {branch: bot}", None);
+    }
+
+    #[test]
+    fn a_fault_stands_where_the_reference_does() {
+        let check = |source: &str, git: &str, expected: &str| {
+            let error = read(source, git).expect_err("it is faulty");
+            let [fault] = error.faults.as_slice() else {
+                panic!("one fault: {error:?}");
+            };
+            assert!(fault.message.contains(expected), "{fault}");
+        };
+        let push = ", push: {branch: bot}";
+        check(
+            ", ref: {tag: 'a b'}",
+            push,
+            "`refs/tags/a b` is not the name of a reference",
+        );
+        check(
+            ", ref: {name: main}",
+            push,
+            "it does not begin with `refs/`",
+        );
+        check(", ref: {commit: abc}", push, "is not a commit id");
+        check(
+            ", ref: {semver: 1.x}",
+            push,
+            "`semver` is not supported yet",
+        );
+        let refspec = ", push: {branch: bot, refspec: 'main:refs/heads/x'}";
+        check("", refspec, "its left side has to be the push branch");
+        let options = r#", push: {branch: bot, options: {"a\nb": c}}"#;
+        check("", options, "an option is one line");
+    }
 }

@@ -148,7 +148,7 @@ impl Advertisement {
     }
 }
 
-/// Reads the answer to `ls-refs`.
+/// Reads the answer to `ls-refs`; what a tag leads to stands under its name and `^{}`, as in version 0.
 pub(super) fn parse_listing(body: &[u8]) -> Result<BTreeMap<String, ObjectId>, Malformed> {
     let mut listing = Advertisement::default();
     for (index, packet) in packet::all(body)?.into_iter().enumerate() {
@@ -164,8 +164,16 @@ pub(super) fn parse_listing(body: &[u8]) -> Result<BTreeMap<String, ObjectId>, M
             return Err(Malformed("more than 200,000 references".to_owned()));
         }
         if !data.starts_with(b"unborn ") {
-            let (name, id) = parse_reference(packet::chomp(&data))?;
+            let line = packet::chomp(&data);
+            let (name, id) = parse_reference(line)?;
             listing.add(name, id)?;
+            let attributes = line.splitn(3, |byte| *byte == b' ').nth(2);
+            let mut attributes = attributes.unwrap_or_default().split_str(" ");
+            if let Some(id) = attributes.find_map(|it| it.strip_prefix(b"peeled:")) {
+                let (name, id) = parse_reference(&[id, b" ", name, b"^{}"].concat())
+                    .map(|(name, id)| (name.to_vec(), id))?;
+                listing.add(&name, id)?;
+            }
         }
     }
     Err(Malformed("the list of references has no end".to_owned()))
@@ -293,6 +301,12 @@ mod tests {
         let main = format!("{ID} refs/heads/main symref-target:x\n");
         let listing = parse_listing(&body(&[&main, "unborn HEAD\n", "0000"])).expect("a listing");
         assert_eq!(listing.len(), 1);
+        let tag = format!("{ID} refs/tags/v1 peeled:{}\n", "7".repeat(40));
+        let listing = parse_listing(&body(&[&tag, "0000"])).expect("a listing");
+        let names: Vec<_> = listing.keys().collect();
+        assert_eq!(names, ["refs/tags/v1", "refs/tags/v1^{}"]);
+        let bad = format!("{ID} refs/tags/v1 peeled:x\n");
+        assert!(parse_listing(&body(&[&bad, "0000"])).is_err());
         assert!(parse_listing(&body(&[&main])).is_err());
         assert!(parse_listing(&body(&["0000"])).is_ok_and(|listing| listing.is_empty()));
     }

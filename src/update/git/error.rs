@@ -67,6 +67,14 @@ pub enum RemoteError {
         /// Some branches that do exist.
         others: Vec<String>,
     },
+    /// The tag or other reference does not exist.
+    #[error("there is no `{reference}` in `{remote}`")]
+    NoReference {
+        /// The remote's address.
+        remote: String,
+        /// The reference's full name, or the commit.
+        reference: String,
+    },
     /// The update path does not exist, or is not reached by folders alone.
     #[error("cannot read `{path}` in `{remote}`: {reason}")]
     NoPath {
@@ -174,6 +182,7 @@ impl RemoteError {
             Self::Unreachable { source, .. } if source.is_transient() => Class::Transient,
             Self::Unreachable { .. }
             | Self::NoBranch { .. }
+            | Self::NoReference { .. }
             | Self::EmptyRepository { .. }
             | Self::NoPath { .. }
             | Self::UnsafeTree { .. }

@@ -117,6 +117,7 @@ impl<'a> Upload<'a> {
             Version::Two => {
                 let mut body = self.command("ls-refs");
                 packet::put_delimiter(&mut body);
+                packet::put(&mut body, b"peel\n");
                 for prefix in prefixes {
                     packet::put(&mut body, format!("ref-prefix {prefix}\n").as_bytes());
                 }

@@ -71,6 +71,18 @@ impl Local {
         }
     }
 
+    /// The commit that a reference leads to, through tags.
+    pub(super) fn commit_of(&self, reference: &str) -> Result<Option<ObjectId>, RemoteError> {
+        let Some(id) = self.tip(reference)? else {
+            return Ok(None);
+        };
+        let found = self.repository.find_object(id);
+        let peeled = found.and_then(|it| Ok(it.peel_tags_to_end()?.id));
+        peeled
+            .map(Some)
+            .map_err(|error| self.failed("follow a tag", error))
+    }
+
     /// The names of some branches.
     pub(super) fn some_branches(&self, count: usize) -> Result<Vec<String>, RemoteError> {
         let failed = |error| self.failed("list the branches", error);

@@ -5,6 +5,7 @@
 //! compare-and-swap. [`GitRemote`] is the real one: smart HTTP over [`crate::egress`], and `file:`
 //! for a repository on this machine.
 
+mod checkout;
 mod name;
 mod reference;
 
@@ -43,6 +44,7 @@ use url::Url;
 use crate::{egress::Route, secret::Credential};
 
 pub use self::{
+    checkout::{Checkout, ReferenceName},
     error::RemoteError,
     name::{Branch, CommitId, NameError, UpdatePath, remote_url},
     reference::{PushOption, PushSettings, Refspec},
@@ -54,7 +56,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A Git remote, real or simulated.
 pub trait Remote: Sync {
-    /// Reads the tip of the checkout branch, and the files below the update path that `screen`
+    /// Reads the commit that is checked out, and the files below the update path that `screen`
     /// keeps.
     fn read(
         &self,
@@ -94,8 +96,8 @@ pub struct Screen {
 pub struct Source {
     /// `https://`, `http://` or `file://`; without user information.
     pub url: Url,
-    /// The branch that is read.
-    pub branch: Branch,
+    /// What is read.
+    pub checkout: Checkout,
     /// The branch that is pushed to; the same one, or one of our own.
     pub push_branch: Branch,
     /// What a push does besides moving the push branch.
@@ -116,7 +118,7 @@ impl Source {
         Self {
             url,
             push_branch: branch.clone(),
-            branch,
+            checkout: Checkout::Branch(branch),
             push: PushSettings::default(),
             path: UpdatePath::default(),
             credential: None,
@@ -129,11 +131,11 @@ impl Source {
 /// One commit's files, as far as they matter.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The tip of the checkout branch.
+    /// The commit that was read: the tip of the checkout branch, unless something else was named.
     pub base: CommitId,
     /// The committer time of the base.
     pub base_time: DateTime<Utc>,
-    /// The push branch's tip, where it is not the checkout branch and exists on the remote.
+    /// The push branch's tip, where it is not what was read and exists on the remote.
     pub push_tip: Option<PushTip>,
     /// The files that the screen kept, by path.
     pub files: Vec<SourceFile>,

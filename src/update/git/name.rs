@@ -44,6 +44,14 @@ pub enum NameError {
         /// The rule that it breaks.
         reason: &'static str,
     },
+    /// The text is no full reference name.
+    #[error("`{text}` is not the name of a reference: {reason}")]
+    Reference {
+        /// The text, escaped.
+        text: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
     /// The text is no refspec that we push.
     #[error("`{text}` is not a refspec that can be pushed: {reason}")]
     Refspec {
@@ -87,6 +95,7 @@ impl NameError {
                 .strip_prefix("refs/heads/")
                 .map(|name| format!("write `{name}`")),
             Self::Path { .. }
+            | Self::Reference { .. }
             | Self::Refspec { .. }
             | Self::PushOption { .. }
             | Self::Commit(_) => None,

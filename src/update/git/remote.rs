@@ -19,7 +19,7 @@ use tokio::{
 use crate::egress::{self, Egress};
 
 use super::{
-    Branch, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
+    Checkout, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
     commit::{self, Made},
     fetch::Upload,
     http::Session,
@@ -174,37 +174,53 @@ impl GitRemote {
 
 async fn smart_tips(upload: &Upload<'_>, session: &Session<'_>) -> Result<Tips, RemoteError> {
     let source = session.source;
-    let wanted = [source.branch.reference(), source.push_branch.reference()];
-    let branches = upload.references(&wanted).await?;
-    let Some(base) = branches.get(&wanted[0]).copied() else {
+    let pushed = source.push_branch.reference();
+    let read = source.checkout.reference();
+    let wanted: Vec<_> = read.iter().chain([&pushed]).cloned().collect();
+    let references = upload.references(&wanted).await?;
+    let find = |name: &str| {
+        let peeled = references.get(&format!("{name}^{{}}"));
+        peeled.or_else(|| references.get(name)).copied()
+    };
+    let base = match (&source.checkout, &read) {
+        (Checkout::Commit(id), _) => Some(id.object()).filter(|id| id.kind() == upload.hash),
+        (_, Some(name)) => find(name),
+        (_, None) => None,
+    };
+    let Some(base) = base else {
         let all = upload.references(&["refs/heads/".to_owned()]).await?;
         let others = all.keys().take(NAMED_BRANCHES);
         let others = others.filter_map(|name| name.strip_prefix("refs/heads/"));
         let others = others.map(|name| name.escape_debug().to_string()).collect();
-        return Err(no_branch(&session.remote, &source.branch, others));
+        return Err(nothing_to_read(&session.remote, &source.checkout, others));
     };
-    let push = branches.get(&wanted[1]).copied();
     Ok(Tips {
         base,
-        push: push.filter(|_| source.push_branch != source.branch),
+        push: references
+            .get(&pushed)
+            .copied()
+            .filter(|_| !source.checkout.is_branch(&source.push_branch)),
     })
 }
 
-fn no_branch(remote: &str, branch: &Branch, others: Vec<String>) -> RemoteError {
+fn nothing_to_read(remote: &str, checkout: &Checkout, others: Vec<String>) -> RemoteError {
     let remote = remote.to_owned();
-    if others.is_empty() {
-        return RemoteError::EmptyRepository { remote };
-    }
-    RemoteError::NoBranch {
-        remote,
-        branch: branch.to_string(),
-        others,
+    match checkout {
+        Checkout::Branch(_) if others.is_empty() => RemoteError::EmptyRepository { remote },
+        Checkout::Branch(branch) => RemoteError::NoBranch {
+            remote,
+            branch: branch.to_string(),
+            others,
+        },
+        Checkout::Reference(_) | Checkout::Commit(_) => RemoteError::NoReference {
+            remote,
+            reference: checkout.to_string(),
+        },
     }
 }
-
 /// Where the push branch must be for the push to go ahead.
 fn expected(source: &Source, snapshot: &Snapshot) -> Option<ObjectId> {
-    if source.push_branch == source.branch {
+    if source.checkout.is_branch(&source.push_branch) {
         return Some(snapshot.base.object());
     }
     let tip = snapshot.push_tip.as_ref();
@@ -254,17 +270,23 @@ async fn read_local(
     let shown = remote.clone();
     let reading = task::spawn_blocking(move || {
         let local = Local::open(&source.url, &shown)?;
-        let Some(base) = local.tip(&source.branch.reference())? else {
-            let others = local.some_branches(NAMED_BRANCHES)?;
-            return Err(no_branch(&shown, &source.branch, others));
+        let base = match (&source.checkout, source.checkout.reference()) {
+            (Checkout::Commit(id), _) => Some(id.object()),
+            (_, Some(name)) => local.commit_of(&name)?,
+            (_, None) => None,
         };
-        let push = if source.push_branch == source.branch {
+        let objects = local.objects()?;
+        let Some(base) = base.filter(|id| objects.contains(id)) else {
+            let others = local.some_branches(NAMED_BRANCHES)?;
+            return Err(nothing_to_read(&shown, &source.checkout, others));
+        };
+        let push = if source.checkout.is_branch(&source.push_branch) {
             None
         } else {
             local.tip(&source.push_branch.reference())?
         };
         let tips = Tips { base, push };
-        snapshot(&local.objects()?, tips, &source, screen, &cancelled)
+        snapshot(&objects, tips, &source, screen, &cancelled)
     });
     joined(reading.await, &remote)
 }

@@ -5,7 +5,7 @@ use tagwright::{
     egress::PlainHttp,
     error::Class,
     secret::{Authority, Credential, Proof, Secret},
-    update::git::{RemoteError, Source},
+    update::git::{Checkout, RemoteError, Source},
 };
 
 use super::{
@@ -229,7 +229,7 @@ async fn missing_things_are_named() {
             .start()
             .await;
         let mut wrong = source(&server);
-        wrong.branch = branch("trunk");
+        wrong.checkout = Checkout::Branch(branch("trunk"));
         let error = world.read(&wrong).await.expect_err("no such branch");
         assert!(matches!(error, RemoteError::NoBranch { .. }), "{error:?}");
         assert_eq!(error.hint().as_deref(), Some("there is: main"));

@@ -5,7 +5,7 @@ use std::fs;
 use gix::ObjectId;
 use tagwright::{
     error::Class,
-    update::git::{Author, CommitId, NewCommit, Remote as _, RemoteError, remote_url},
+    update::git::{Author, Checkout, CommitId, NewCommit, Remote as _, RemoteError, remote_url},
 };
 
 use super::world::{
@@ -88,7 +88,7 @@ async fn what_cannot_be_read_says_why() {
     check("module", "a part of it is a submodule").await;
 
     let mut source = world.source();
-    source.branch = branch("trunk");
+    source.checkout = Checkout::Branch(branch("trunk"));
     let error = world.read(&source).await.expect_err("no such branch");
     assert!(matches!(&error, RemoteError::NoBranch { .. }), "{error:?}");
     assert_eq!(error.hint().as_deref(), Some("there is: main"));
