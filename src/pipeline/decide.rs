@@ -18,11 +18,10 @@ use crate::{
     policy::{self, DigestReflection, Policy, PolicyName, Verdict},
     scan::{Access, Registry, ScanError},
     update::{
-        PolicyKey,
+        PolicyKey, formats,
         git::SourceFile,
         marker::InlineRule,
         plan::{self, ChangeSet, Decided, Decision, ReadFile},
-        yaml,
     },
 };
 
@@ -90,7 +89,7 @@ fn read_all(files: Vec<SourceFile>) -> Vec<ReadFile> {
             scope.spawn(|| {
                 chunk
                     .iter()
-                    .map(|file| yaml::read(&file.bytes))
+                    .map(|file| formats::read(&file.path, &file.bytes))
                     .collect::<Vec<_>>()
             })
         });

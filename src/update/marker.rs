@@ -13,6 +13,7 @@ use memchr::memmem::Finder;
 use serde::Serialize;
 
 pub use self::inline::{InlineMarker, InlineRule};
+use super::formats::Format;
 use crate::{image::Repository, policy::PolicyName};
 
 /// The longest comment that is read as a marker, in bytes.
@@ -100,15 +101,11 @@ impl RawMarker {
 }
 
 /// Changes with every change of what [`screen`] finds, so that nobody trusts what an older one said.
-pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-1");
+pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
 
-/// Whether a file of this name can hold markers: `*.yaml`, `*.yml` or `Kustomization`.
+/// Whether a file of this name can hold markers; see [`Format`].
 pub fn screen_path(path: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    [".yaml", ".yml"]
-        .iter()
-        .any(|ending| name.ends_with(ending))
-        || name == "Kustomization"
+    Format::of(path).is_some()
 }
 
 /// Whether a file may hold a marker and is worth parsing.
@@ -436,6 +433,9 @@ mod tests {
         check_screen("Kustomization/file", marked, false);
         check_screen("X.YAML", marked, false);
         check_screen("x.json", marked, false);
+        check_screen("x.md", marked, false);
+        check_screen("x.toml", marked, true);
+        check_screen("app/Dockerfile.debug", marked, true);
         check_screen("a.yaml", "a: v1 # tagwright: semver=1.x", true);
         check_screen("a.yaml", "a: v1 # {\"$imagePolicy\": \"a:b\"}", true);
         check_screen("a.yaml", "a: v1", false);

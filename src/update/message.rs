@@ -41,7 +41,7 @@ pub struct Step {
 /// The steps of a change set, without repetition, by image.
 ///
 /// The fields of one collection that follow one policy are one step, `1.2.0@sha256:…`, as long as
-/// no field stands there twice.
+/// no field stands there twice: a whole reference has its name and its tag.
 pub fn steps(changes: &ChangeSet) -> Vec<Step> {
     let mut groups = BTreeMap::<_, Vec<(&MarkedValue, &str)>>::new();
     for (value, new) in changes.updates() {
@@ -53,9 +53,10 @@ pub fn steps(changes: &ChangeSet) -> Vec<Step> {
     let mut steps = BTreeMap::<_, Step>::new();
     for ((file, _, policy), mut values) in groups {
         values.sort_by_key(|(value, _)| rank(value.field));
-        let is_one_image = values
-            .windows(2)
-            .all(|pair| pair[0].0.field != pair[1].0.field);
+        let is_one_image = values.windows(2).all(|pair| {
+            let (first, second) = (pair[0].0.field, pair[1].0.field);
+            first != second && (first != Field::Image || second == Field::Digest)
+        });
         let length = if is_one_image { values.len() } else { 1 };
         for values in values.chunks(length) {
             let image = values.iter().find_map(|(value, _)| value.image.as_ref());

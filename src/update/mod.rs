@@ -1,10 +1,11 @@
 //! Acting on Git: the pure half finds markers and plans byte-exact edits, the effect half reads
 //! snapshots and pushes commits.
 //!
-//! The pure half is synchronous and touches nothing: [`read`](yaml::read) finds the [`Setter`]s of
-//! one file, [`splice`](yaml::splice) replaces their bytes and proves it. The effect half is
+//! The pure half is synchronous and touches nothing: [`read`](formats::read) finds the [`Setter`]s
+//! of one file, [`splice`](formats::splice) replaces their bytes and proves it. The effect half is
 //! [`git`].
 
+pub mod formats;
 pub mod marker;
 pub mod yaml;
 

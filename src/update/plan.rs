@@ -9,9 +9,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Edit, Field, Finding, ObjectId, PolicyKey, Setter, Style,
-    git::SourceFile,
-    yaml::{self, Reading},
+    Edit, Field, Finding, ObjectId, PolicyKey, Setter, Style, formats, git::SourceFile,
+    yaml::Reading,
 };
 use crate::{
     image::{Digest, ImageReference, Repository, Tag},
@@ -248,7 +247,7 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>, changes
     }
     edits.sort_by_key(|edit| edit.span.start);
     if !edits.is_empty() {
-        match yaml::splice(&read.file.bytes, &edits) {
+        match formats::splice(path, &read.file.bytes, &edits) {
             Ok(bytes) => changes.files.push(SourceFile {
                 path: path.clone(),
                 bytes,

@@ -1,0 +1,96 @@
+//! The formats of files, told apart by name.
+//!
+//! YAML is read by [`yaml`]. Of the others ([`Format`]) only strings and comments matter: a scanner
+//! for each gives a [`Page`](page::Page), and markers are bound and values replaced on pages in one
+//! way. A marker at the end of a line governs the one string of that line; a marker on a line of
+//! its own governs the one string of the line below.
+
+mod code;
+mod dockerfile;
+mod dotenv;
+mod page;
+mod toml;
+
+use super::{
+    Edit,
+    yaml::{self, Reading, SpliceError},
+};
+
+/// What a file is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `*.yaml`, `*.yml`, `Kustomization`.
+    Yaml,
+    /// `Dockerfile`, `Containerfile`, `Dockerfile.*`, `*.dockerfile`.
+    Dockerfile,
+    /// `.env`, `.env.*`, `*.env`.
+    Dotenv,
+    /// `*.toml`.
+    Toml,
+    /// `*.tf`, `*.tfvars`, `*.hcl`.
+    Hcl,
+    /// JSON with comments: `*.jsonc`, `*.json5`, `devcontainer.json`.
+    Json,
+}
+
+impl Format {
+    /// Returns the format of the file `path`, if markers are read in it.
+    ///
+    /// ```
+    /// use tagwright::update::formats::Format;
+    ///
+    /// assert_eq!(Format::of("build/Dockerfile"), Some(Format::Dockerfile));
+    /// assert_eq!(Format::of("main.rs"), None);
+    /// ```
+    pub fn of(path: &str) -> Option<Self> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let Some((stem, ending)) = name.rsplit_once('.') else {
+            return match name {
+                "Kustomization" => Some(Self::Yaml),
+                "Dockerfile" | "Containerfile" => Some(Self::Dockerfile),
+                _ => None,
+            };
+        };
+        Some(match ending {
+            "yaml" | "yml" => Self::Yaml,
+            "toml" => Self::Toml,
+            "tf" | "tfvars" | "hcl" => Self::Hcl,
+            "jsonc" | "json5" => Self::Json,
+            "json" if stem == "devcontainer" || stem == ".devcontainer" => Self::Json,
+            "env" => Self::Dotenv,
+            "Dockerfile" | "dockerfile" | "Containerfile" => Self::Dockerfile,
+            _ if name.starts_with(".env.") => Self::Dotenv,
+            _ if name.starts_with("Dockerfile.") || name.starts_with("Containerfile.") => {
+                Self::Dockerfile
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// Finds the marked values of the file `path`; none in a file of no known format.
+///
+/// ```
+/// let file = b"# {\"$imagepolicy\": \"apps:web\"}\nFROM acme/web:1.4.2 AS web\n";
+/// let reading = tagwright::update::formats::read("Dockerfile", file);
+/// assert_eq!(reading.setters[0].value, "acme/web:1.4.2");
+/// ```
+pub fn read(path: &str, bytes: &[u8]) -> Reading {
+    match Format::of(path) {
+        Some(Format::Yaml) => yaml::read(bytes),
+        Some(format) => page::read(format, bytes),
+        None => Reading::default(),
+    }
+}
+
+/// Replaces the values at the edits' spans in the file `path`, and proves the result; see
+/// [`yaml::splice`].
+pub fn splice(path: &str, bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, SpliceError> {
+    match Format::of(path) {
+        Some(Format::Yaml) | None => yaml::splice(bytes, edits),
+        Some(format) => page::splice(format, bytes, edits),
+    }
+}
+
+#[cfg(test)]
+mod tests;
