@@ -101,7 +101,9 @@ impl World<'_> {
                 .args(["init", "-q", "--bare", "-b", "main"])
                 .arg(&self.repository),
         );
-        succeed(self.git().args(["config", "http.receivepack", "true"]));
+        for setting in ["http.receivepack", "uploadpack.allowFilter"] {
+            succeed(self.git().args(["config", setting, "true"]));
+        }
         let mut child = self
             .git()
             .args(["fast-import", "--quiet"])

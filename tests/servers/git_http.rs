@@ -85,6 +85,7 @@ impl GitServer {
         repository.git(&["init", "-q", "--bare", "-b", "main"]);
         repository.git(&["config", "http.receivepack", "true"]);
         repository.git(&["config", "receive.denyNonFastForwards", "false"]);
+        repository.git(&["config", "uploadpack.allowFilter", "true"]);
         for (file, text) in files {
             let file = work.join(file);
             fs::create_dir_all(file.parent().expect("it is inside")).expect("a new folder");
