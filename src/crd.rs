@@ -4,10 +4,19 @@
 //! Field for field these are Flux's; the JSON schema that is derived from them is what
 //! [`crate::config`] checks documents against. Meaning is given to them there.
 
+mod policy;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub use self::policy::{
+    CalverPolicy, ClockName, ConstraintsSpec, DenialSpec, DigestReflectionPolicy, FilterTags,
+    GuardName, ImagePolicySpec, KeyKindName, KeyPolicy, MinimumAgeSpec, NewestPolicy,
+    NumericalPolicy, OrderDirection, OrderPolicy, PolicyChoice, SemverPolicy, TagRuleSpec,
+    UpdateLevelName,
+};
 
 /// Defines the top of a kind: `apiVersion`, `kind`, `metadata`, `spec`, and a `status` that is
 /// accepted and not read.
@@ -164,116 +173,6 @@ pub struct NamespaceSelector {
     /// All of these must match; empty matches every namespace.
     #[serde(default)]
     pub match_labels: BTreeMap<String, String>,
-}
-
-/// `ImagePolicy.spec`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ImagePolicySpec {
-    /// The ImageRepository whose tags are the candidates.
-    pub image_repository_ref: NamespacedReference,
-    /// The order.
-    pub policy: PolicyChoice,
-    /// Which tags are candidates, and what of them is compared.
-    #[serde(default)]
-    pub filter_tags: Option<FilterTags>,
-    /// Whether the digest is written too.
-    #[serde(default)]
-    pub digest_reflection_policy: DigestReflectionPolicy,
-    /// How often the digest is looked up, with `Always` only.
-    #[serde(default)]
-    #[schemars(regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    pub interval: Option<String>,
-    /// Whether to leave this object alone.
-    #[serde(default)]
-    pub suspend: bool,
-    /// Whether a value in Git may be replaced by an older one. Not a field of Flux.
-    #[serde(default)]
-    pub allow_downgrade: bool,
-}
-
-/// `ImagePolicy.spec.policy`: one of its fields, in the order of precedence.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PolicyChoice {
-    /// The highest version in a range.
-    #[serde(default)]
-    pub semver: Option<SemverPolicy>,
-    /// The last or first tag by bytes.
-    #[serde(default)]
-    pub alphabetical: Option<OrderPolicy>,
-    /// The largest or smallest number.
-    #[serde(default)]
-    pub numerical: Option<OrderPolicy>,
-    /// The last or first tag, with runs of digits as numbers. Not a field of Flux.
-    #[serde(default)]
-    pub natural: Option<OrderPolicy>,
-    /// The latest calendar version. Not a field of Flux.
-    #[serde(default)]
-    pub calver: Option<CalverPolicy>,
-    /// The highest version of one to four parts in a range. Not a field of Flux.
-    #[serde(default)]
-    pub loose: Option<SemverPolicy>,
-}
-
-/// `policy.calver`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CalverPolicy {
-    /// The parts of a version, such as `YYYY.0M.0D`.
-    pub format: String,
-}
-
-/// `policy.semver`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SemverPolicy {
-    /// A range in the Masterminds grammar.
-    pub range: String,
-}
-
-/// `policy.alphabetical`, `policy.numerical` and `policy.natural`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct OrderPolicy {
-    /// `asc` takes the greatest, `desc` the smallest.
-    #[serde(default)]
-    pub order: OrderDirection,
-}
-
-/// The direction of an order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OrderDirection {
-    /// The greatest is chosen.
-    #[default]
-    Asc,
-    /// The smallest is chosen.
-    Desc,
-}
-
-/// `ImagePolicy.spec.filterTags`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FilterTags {
-    /// A regular expression as Go reads it; unanchored.
-    #[serde(default)]
-    pub pattern: String,
-    /// What of the match is compared, such as `$ts`.
-    #[serde(default)]
-    pub extract: String,
-}
-
-/// `ImagePolicy.spec.digestReflectionPolicy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum DigestReflectionPolicy {
-    /// On every run.
-    Always,
-    /// When the tag changes, or the digest is missing.
-    IfNotPresent,
-    /// Tags only.
-    #[default]
-    Never,
 }
 
 /// `ImageUpdateAutomation.spec`.

@@ -7,6 +7,7 @@
 pub mod diff;
 pub mod explain;
 pub mod lint;
+pub mod replay;
 pub mod scan;
 pub mod text;
 

@@ -1,4 +1,13 @@
 //! `explain`: every stage of a policy, with counts and reasons.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "`--replay` reads the file that the user names"
+)]
+
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -13,10 +22,13 @@ use crate::{
     once::DocumentVault,
     pipeline::{self, Question, Scope},
     policy::PolicyName,
-    report::explain::{ExplainReport, PolicyReport},
+    report::explain::{ExplainReport, PolicyReport, RecordedReport},
     scan::{Access, Registry as _},
     update::{PolicyKey, marker::InlineRule},
 };
+
+/// The longest file that is replayed; what follows is not read.
+const REPLAY_LIMIT: u64 = 1 << 30;
 
 #[derive(Debug, Args)]
 pub(super) struct ExplainArguments {
@@ -24,14 +36,17 @@ pub(super) struct ExplainArguments {
     ///
     /// For an image of the configuration, every policy about it is explained. The tag of an image,
     /// where one is given, stands for the value in Git.
-    #[arg(value_name = "POLICY|IMAGE")]
-    subject: String,
+    #[arg(value_name = "POLICY|IMAGE", required_unless_present = "replay")]
+    subject: Option<String>,
     /// The policy for an image, in the words of a marker, such as 'semver=1.x'
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
     /// Show every rejected tag
     #[arg(long)]
     all: bool,
+    /// Explain again what an earlier `explain -o json` wrote to FILE; asks nobody
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "rule"])]
+    replay: Option<PathBuf>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -41,6 +56,11 @@ pub(super) async fn execute(
     global: &Global,
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
+    if let Some(path) = &arguments.replay {
+        let report = replayed(path)?;
+        output.result(&report, || report.text(arguments.all));
+        return Ok(Exit::Done);
+    }
     let config = load(global, output)?;
     let registry = Watched::new(registry(), output.is_text());
     let mut policies = Vec::new();
@@ -69,6 +89,20 @@ pub(super) async fn execute(
     Ok(Exit::Done)
 }
 
+fn replayed(path: &Path) -> Result<ExplainReport, Trouble> {
+    let wrong = |error: &dyn std::fmt::Display| {
+        let message = format!("cannot replay `{}`: {error}", path.display());
+        Trouble::usage(&message, Some("write the file with `explain -o json`"))
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| wrong(&error))?;
+    let limited = file.take(REPLAY_LIMIT).read_to_end(&mut bytes);
+    limited.map_err(|error| wrong(&error))?;
+    let recorded = serde_json::from_slice::<RecordedReport>(&bytes);
+    let recorded = recorded.map_err(|error| wrong(&error))?;
+    recorded.replay().map_err(|error| wrong(&error))
+}
+
 /// One policy to be explained, and how to list its image.
 struct Subject {
     name: String,
@@ -82,7 +116,9 @@ async fn subjects(
     global: &Global,
     config: &Config,
 ) -> Result<Vec<Subject>, Trouble> {
-    let image = arguments.subject.parse::<ImageReference>().ok();
+    // Only `--replay` goes without.
+    let subject = arguments.subject.as_deref().unwrap_or_default();
+    let image = subject.parse::<ImageReference>().ok();
     if let (Some(rule), Some(image)) = (&arguments.rule, &image) {
         let usage = |message: String| Trouble::usage(&format!("`--rule {rule}`: {message}"), None);
         let rule = InlineRule::parse(rule).map_err(usage)?;
@@ -114,7 +150,7 @@ async fn subjects(
         policies: None,
         namespace: &global.namespace,
     };
-    let names = named(&arguments.subject, image.as_ref(), global, config);
+    let names = named(subject, image.as_ref(), global, config);
     let mut subjects = Vec::new();
     for name in &names {
         let key = PolicyKey::Named(name.clone());
@@ -145,7 +181,7 @@ async fn subjects(
             .keys()
             .map(ToString::to_string)
             .collect::<Vec<_>>();
-        let near = crate::nearest::nearest(&arguments.subject, known.iter().map(String::as_str));
+        let near = crate::nearest::nearest(subject, known.iter().map(String::as_str));
         let hint = near.map_or_else(
             || {
                 "give documents with --config, or for an image a policy with --rule semver=1.x"
@@ -154,10 +190,10 @@ async fn subjects(
             |near| format!("did you mean `{near}`?"),
         );
         let message = match &image {
-            Some(image) if arguments.subject.contains(['/', '.']) => {
+            Some(image) if subject.contains(['/', '.']) => {
                 format!("no policy here is about `{}`", image.repository())
             }
-            _ => format!("there is no policy `{}`", arguments.subject),
+            _ => format!("there is no policy `{}`", subject),
         };
         return Err(Trouble::usage(&message, Some(&hint)));
     }

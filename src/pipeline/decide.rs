@@ -2,6 +2,7 @@
 //! follows from both.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
@@ -11,22 +12,24 @@ use futures_util::{StreamExt as _, stream};
 use super::{Listings, Ports};
 use crate::{
     access::{self, Vault},
-    config::{Config, Connection},
+    config::{Config, Connection, duration},
     egress::PlainHttp,
-    image::{Digest, Repository},
+    image::{Repository, Tag},
     nearest::nearest,
-    policy::{self, DigestReflection, Policy, PolicyName, Verdict},
-    scan::{Access, Registry, ScanError},
+    policy::{self, DigestReflection, Fact, Hold, Policy, PolicyName, Verdict},
+    scan::{Registry, Scan},
     update::{
         PolicyKey, formats,
         git::SourceFile,
         marker::InlineRule,
-        plan::{self, ChangeSet, Decided, Decision, ReadFile},
+        plan::{self, ChangeSet, Choice, Decided, Decision, ReadFile},
     },
 };
 
 /// How many registries are asked at the same time.
 const CONCURRENT_SCANS: usize = 8;
+/// How many digests are looked up to find a tag that no entry of `deny` or `allow` means.
+const MAX_LOOKUPS: usize = 50;
 /// How long a scan may take for an image that no document describes.
 const INLINE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -133,47 +136,74 @@ async fn decide<R: Registry, G, V: Vault>(
         Ok(scan) => scan,
         Err(error) => return Decision::Unavailable(told(error.as_ref(), error.hint())),
     };
-    let (verdict, stages) = policy::select_counted(&policy, &scan);
-    let policy::Stages {
-        listed, in_range, ..
-    } = stages;
-    let why = format!(
-        "{}: best of {in_range} candidates, {listed} tags",
-        policy.order
-    );
+    let mut scan = Cow::Borrowed(scan.as_ref());
+    let choices = loop {
+        let choices = choices(&policy, &scan, plan::current_tags(files, key, &image));
+        let unknown = unknown_digests(&choices);
+        if unknown.is_empty() || scan.facts.len() > MAX_LOOKUPS {
+            break choices;
+        }
+        for tag in unknown {
+            let digest = match ports.registry.digest(&image, &tag, &access).await {
+                Ok(digest) => digest,
+                Err(error) => return Decision::Unavailable(told(&error, error.hint())),
+            };
+            scan.to_mut().facts.entry(tag).or_default().digest = Some(digest);
+        }
+    };
     let mut decided = Decided {
         image,
         policy,
-        verdict,
-        why,
-        digest: None,
+        choices,
+        digests: BTreeMap::new(),
     };
-    if plan::needs_digest(files, key, &decided) {
-        match digest_of(ports, &decided, &access).await {
-            Ok(digest) => decided.digest = digest,
+    for tag in plan::wanted_digests(files, key, &decided) {
+        let known = scan.facts.get(&tag).and_then(|facts| facts.digest.clone());
+        let digest = match known {
+            Some(digest) => Ok(digest),
+            None => ports.registry.digest(&decided.image, &tag, &access).await,
+        };
+        match digest {
+            Ok(digest) => decided.digests.insert(tag, digest),
             Err(error) => return Decision::Unavailable(told(&error, error.hint())),
-        }
+        };
     }
     Decision::Decided(Box::new(decided))
 }
 
-async fn digest_of<R: Registry, G, V>(
-    ports: &Ports<R, G, V>,
-    decided: &Decided,
-    access: &Access,
-) -> Result<Option<Digest>, ScanError> {
-    debug_assert!(
-        decided.policy.digest != DigestReflection::Never,
-        "only asked when it is needed"
-    );
-    match &decided.verdict {
-        Verdict::Selected(selection) | Verdict::Held { selection, .. } => ports
-            .registry
-            .digest(&decided.image, &selection.tag, access)
-            .await
-            .map(Some),
-        Verdict::NothingMatched(_) => Ok(None),
-    }
+/// What the policy says for each tag that is in Git; it is the time of the scan.
+fn choices(
+    policy: &Policy,
+    scan: &Scan,
+    currents: BTreeSet<Option<String>>,
+) -> BTreeMap<Option<String>, Choice> {
+    let decider = policy::Decider::new(policy, scan, scan.finished);
+    let choices = currents.into_iter().map(|current| {
+        let (verdict, stages) = decider.verdict(current.as_deref());
+        let policy::Stages {
+            listed, candidates, ..
+        } = stages;
+        let order = &policy.order;
+        let why = format!("{order}: best of {candidates} candidates, {listed} tags");
+        (current, Choice { verdict, why })
+    });
+    choices.collect()
+}
+
+/// The tags whose digest an entry of the policy's constraints asks for, because they stand highest.
+fn unknown_digests(choices: &BTreeMap<Option<String>, Choice>) -> BTreeSet<Tag> {
+    let tags = choices.values().filter_map(|choice| match &choice.verdict {
+        Verdict::Held {
+            reason:
+                Hold::MissingFact {
+                    selected,
+                    fact: Fact::Digest,
+                },
+            ..
+        } => Some(selected.clone()),
+        _ => None,
+    });
+    tags.collect()
 }
 
 /// What has to be asked for one policy, and where.
@@ -275,17 +305,25 @@ fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
 ///
 /// What is wrong with its range, pattern or order, in a sentence.
 pub fn inline_policy(rule: &InlineRule) -> Result<Policy, String> {
-    let told = |error: policy::PolicyError| match error.hint() {
-        Some(hint) => format!("{error}; {hint}"),
-        None => error.to_string(),
+    let told = |error: policy::PolicyError| {
+        let hint = error
+            .hint()
+            .map_or_else(String::new, |hint| format!("; {hint}"));
+        format!("{error}{hint}\n{}", error.place().caret())
     };
-    let filter = rule.filter.as_deref().unwrap_or_default();
+    let pattern = rule.filter.as_deref().unwrap_or_default();
     let extract = rule.extract.as_deref().unwrap_or_default();
-    let (order, argument) = &rule.order;
+    let order = inline_order(rule).map_err(told)?;
+    let filter = match &order {
+        policy::Order::Keys(_) if !extract.is_empty() => {
+            return Err("`extract` and `keys` exclude each other; the keys name the groups".into());
+        }
+        policy::Order::Keys(keys) => policy::TagFilter::with_keys(pattern, keys),
+        _ => policy::TagFilter::new(pattern, extract),
+    };
     Ok(Policy {
-        exclusions: policy::Exclusions::default(),
-        filter: policy::TagFilter::new(filter, extract).map_err(told)?,
-        order: inline_order(order, argument).map_err(told)?,
+        filter: filter.map_err(told)?,
+        constraints: inline_constraints(rule)?,
         downgrade: if rule.allow_downgrade {
             policy::Downgrade::Allow
         } else {
@@ -296,17 +334,57 @@ pub fn inline_policy(rule: &InlineRule) -> Result<Policy, String> {
             Some("ifNotPresent") => DigestReflection::IfNotPresent,
             _ => DigestReflection::Never,
         },
+        ..Policy::new(order)
     })
 }
 
-fn inline_order(order: &str, argument: &str) -> Result<policy::Order, policy::PolicyError> {
-    Ok(match order {
+fn inline_order(rule: &InlineRule) -> Result<policy::Order, policy::PolicyError> {
+    let (order, argument) = &rule.order;
+    let is_strict = rule
+        .constraints
+        .get("strict")
+        .is_some_and(|it| it == "true");
+    Ok(match order.as_str() {
         "semver" => policy::Order::semver(argument)?,
         "loose" => policy::Order::loose(argument)?,
         "calver" => policy::Order::calver(argument)?,
+        "keys" => policy::Order::Keys(policy::Keys::parse(argument)?),
         "natural" => policy::Order::natural(argument.parse()?),
+        "newest" => policy::Order::Newest(argument.parse()?),
+        "numerical" if is_strict => policy::Order::strict_numerical(argument.parse()?),
         "numerical" => policy::Order::numerical(argument.parse()?),
         _ => policy::Order::alphabetical(argument.parse()?),
+    })
+}
+
+/// The constraints of a marker; their words were checked when it was read, but for the duration.
+fn inline_constraints(rule: &InlineRule) -> Result<policy::Constraints, String> {
+    let word = |key| rule.constraints.get(key).map(String::as_str);
+    let keeps = |part| {
+        if word("keep").is_some_and(|it| it.split(',').any(|it| it == part)) {
+            policy::Keep::Yes
+        } else {
+            policy::Keep::No
+        }
+    };
+    let told = |error: policy::PolicyError| error.to_string();
+    let minimum_age = word("minimumAge").map(|text| {
+        let age = duration::parse(text);
+        let age = age.ok_or_else(|| format!("`minimumAge={text}` is no duration such as 72h"))?;
+        let clock = policy::Clock::default();
+        Ok::<_, String>(policy::MinimumAge { age, clock })
+    });
+    Ok(policy::Constraints {
+        update: word("update").map(str::parse).transpose().map_err(told)?,
+        suffix: keeps("suffix"),
+        precision: keeps("precision"),
+        prereleases: match word("prereleases") {
+            Some("true") => policy::Prereleases::Include,
+            Some(_) => policy::Prereleases::Exclude,
+            None => policy::Prereleases::AsRange,
+        },
+        minimum_age: minimum_age.transpose()?,
+        ..policy::Constraints::default()
     })
 }
 

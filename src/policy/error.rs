@@ -42,6 +42,24 @@ pub enum PolicyError {
         /// Where.
         place: Place,
     },
+    /// A word that is none of those that may stand there.
+    #[error("`{}` in `{}` is not {wanted}", .place.shown(), .place.field)]
+    Word {
+        /// Where.
+        place: Place,
+        /// What may stand there.
+        wanted: &'static str,
+    },
+    /// A key names a group that the pattern does not have.
+    #[error("the pattern in `{}` has no group `{group}`", .place.field)]
+    Group {
+        /// The pattern.
+        place: Place,
+        /// The group.
+        group: String,
+        /// The group that may be meant.
+        near: Option<String>,
+    },
     /// A text that is longer than it may be.
     #[error("`{}` is {} bytes long; the limit is {limit}", .place.field, .place.text.len())]
     TooLong {
@@ -93,6 +111,40 @@ impl Place {
         self.text.get(self.span.clone()).unwrap_or_default()
     }
 
+    /// The line of the text that is at fault, and a `^` below each byte.
+    pub fn caret(&self) -> String {
+        const WIDEST: usize = 160;
+        let start = self.text[..self.span.start]
+            .rfind('\n')
+            .map_or(0, |at| at + 1);
+        let line = self.text[start..]
+            .split(['\n', '\r'])
+            .next()
+            .unwrap_or_default();
+        let before = self.text[start..self.span.start].chars();
+        // A tab before the place stays a tab, so that the mark stands below it on any terminal.
+        let indent = before.map(|character| if character == '\t' { '\t' } else { ' ' });
+        let indent = indent.collect::<String>();
+        let marks = "^".repeat(
+            self.fault()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .count()
+                .max(1),
+        );
+        if line.chars().count() <= WIDEST {
+            return format!("{line}\n{indent}{marks}");
+        }
+        // Of a long line, what stands around the place.
+        let skipped = indent.chars().count().saturating_sub(WIDEST / 2);
+        let shown = line.chars().skip(skipped).take(WIDEST).collect::<String>();
+        let indent = indent.chars().skip(skipped).collect::<String>();
+        let marks = marks.chars().take(WIDEST / 2).collect::<String>();
+        format!("{shown}\n{indent}{marks}")
+    }
+
     /// The field's text for a message: one line, and not too long.
     fn shown(&self) -> String {
         const LONGEST: usize = 120;
@@ -118,6 +170,8 @@ impl PolicyError {
             | Self::Range { place, .. }
             | Self::Calver { place, .. }
             | Self::Direction { place }
+            | Self::Word { place, .. }
+            | Self::Group { place, .. }
             | Self::TooLong { place, .. }
             | Self::TooLarge { place, .. } => place,
         }
@@ -141,6 +195,8 @@ impl PolicyError {
             | Self::Range { place, .. }
             | Self::Calver { place, .. }
             | Self::Direction { place }
+            | Self::Word { place, .. }
+            | Self::Group { place, .. }
             | Self::TooLong { place, .. }
             | Self::TooLarge { place, .. } => field.clone_into(&mut place.field),
         }
@@ -156,7 +212,11 @@ impl PolicyError {
             Self::Direction { .. } => {
                 Some("asc selects the greatest tag, desc the smallest".to_owned())
             }
-            Self::TooLong { .. } => None,
+            Self::Group { group, near, .. } => Some(match near {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("write `(?P<{group}>…)` around what is compared"),
+            }),
+            Self::Word { .. } | Self::TooLong { .. } => None,
             Self::TooLarge { .. } => Some("repeat less, or narrow the classes".to_owned()),
         }
     }

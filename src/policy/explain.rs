@@ -5,10 +5,12 @@ use std::fmt;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
-    Policy,
+    Policy, Prereleases,
+    constraint::{Constraints, Keep},
     order::{Key, Order},
     range::Objection,
-    select::{Fit, Refusal, select, survey},
+    select::{Fit, Refusal, Situation, select_in, survey},
+    shape::Scheme,
     verdict::{Stages, Verdict},
 };
 use crate::{image::Tag, scan::Scan};
@@ -28,8 +30,19 @@ pub struct Explanation {
     pub candidates: Vec<Candidate>,
     /// Every tag that is no candidate, in the order of the listing, with the first rule it failed.
     pub rejections: Vec<Rejection>,
+    /// What would be chosen without each of the constraints, where that is something else.
+    pub without: Vec<Without>,
     /// What a person may want to change in the policy.
     pub advice: Vec<Advice>,
+}
+
+/// What one constraint costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Without {
+    /// The constraint, by its field: `update`, `deny`.
+    pub constraint: &'static str,
+    /// What would be chosen without it.
+    pub tag: Tag,
 }
 
 /// A tag that may be selected.
@@ -77,6 +90,11 @@ pub enum Rule {
         /// What each alternative of the range holds against it.
         objections: Vec<String>,
     },
+    /// A constraint refuses the tag.
+    Constrained {
+        /// Why, in words that continue the tag.
+        reason: String,
+    },
 }
 
 /// Something about a policy that is allowed and probably not meant.
@@ -93,6 +111,15 @@ pub enum Advice {
         /// What the natural order would select.
         tag: Tag,
     },
+    /// The filter, or the exclusions, keep nothing of a list that is not empty.
+    NothingKept,
+    /// Dates and versions are candidates side by side, and every date stands above every version.
+    MixedSchemes {
+        /// A date.
+        date: Tag,
+        /// A version.
+        version: Tag,
+    },
     /// Several tags compare equal, and only their bytes decide between them.
     Ties {
         /// How many tags lost by their bytes.
@@ -102,21 +129,121 @@ pub enum Advice {
 
 /// Explains what `policy` says of `scan`; the verdict is the one that [`select`](super::select) gives.
 pub fn explain(policy: &Policy, scan: &Scan) -> Explanation {
+    explain_in(policy, scan, Situation::of(scan))
+}
+
+/// As [`explain`], in a situation; the verdict is the one that [`select_in`] gives.
+pub fn explain_in(policy: &Policy, scan: &Scan, situation: Situation<'_>) -> Explanation {
     let mut best = Best::default();
     let mut rejections = Vec::new();
-    let (verdict, stages) = survey(policy, scan, |tag, judgement| match judgement {
-        Ok(fit) => best.offer(policy, tag, fit),
+    let mut schemes = Schemes::default();
+    let survey = survey(policy, scan, situation, |tag, judgement| match judgement {
+        Ok(fit) => {
+            schemes.see(tag, fit.value);
+            best.offer(policy, tag, fit);
+        }
         Err(refusal) => rejections.push(Rejection {
             tag: tag.clone(),
             rule: Rule::new(policy, tag, refusal),
         }),
     });
+    let verdict = survey.verdict(policy, scan, situation);
+    let mut advice = advice(policy, scan, &verdict);
+    if survey.stages.listed > 0 && survey.stages.filtered == 0 {
+        advice.push(Advice::NothingKept);
+    }
+    advice.extend(schemes.advice(policy));
     Explanation {
-        advice: advice(policy, scan, &verdict),
+        advice,
+        without: without(policy, scan, situation, &verdict),
         verdict,
-        stages,
+        stages: survey.stages,
         candidates: best.candidates(),
         rejections,
+    }
+}
+
+/// A constraint: its field, whether it is set, and how it is lifted.
+type Lifted = (&'static str, bool, fn(&mut Constraints));
+
+/// What would be chosen without each of the constraints.
+fn without(
+    policy: &Policy,
+    scan: &Scan,
+    situation: Situation<'_>,
+    verdict: &Verdict,
+) -> Vec<Without> {
+    let constraints = &policy.constraints;
+    let lifted: [Lifted; 8] = [
+        ("update", constraints.update.is_some(), |it| {
+            it.update = None;
+        }),
+        ("suffix", constraints.suffix == Keep::Yes, |it| {
+            it.suffix = Keep::No;
+        }),
+        ("precision", constraints.precision == Keep::Yes, |it| {
+            it.precision = Keep::No;
+        }),
+        (
+            "prereleases",
+            constraints.prereleases != Prereleases::AsRange,
+            |it| it.prereleases = Prereleases::AsRange,
+        ),
+        ("allow", !constraints.allow.is_empty(), |it| {
+            it.allow.clear();
+        }),
+        ("deny", !constraints.deny.is_empty(), |it| it.deny.clear()),
+        ("minimumAge", constraints.minimum_age.is_some(), |it| {
+            it.minimum_age = None;
+        }),
+        ("platforms", !constraints.platforms.is_empty(), |it| {
+            it.platforms.clear();
+        }),
+    ];
+    let mut found = Vec::new();
+    for (constraint, _, lift) in lifted.into_iter().filter(|(_, is_set, _)| *is_set) {
+        let mut freer = policy.clone();
+        lift(&mut freer.constraints);
+        let (freer, _) = select_in(&freer, scan, situation);
+        let chosen = freer.selection().map(|it| &it.tag);
+        if let Some(tag) = chosen
+            && chosen != verdict.selection().map(|it| &it.tag)
+        {
+            let tag = tag.clone();
+            found.push(Without { constraint, tag });
+        }
+    }
+    found
+}
+
+/// The first date and the first version among the candidates.
+#[derive(Default)]
+struct Schemes<'s> {
+    date: Option<&'s Tag>,
+    version: Option<&'s Tag>,
+}
+
+impl<'s> Schemes<'s> {
+    fn see(&mut self, tag: &'s Tag, value: &str) {
+        match Scheme::read(value) {
+            Some(Scheme::Date) => self.date = self.date.max(Some(tag)),
+            Some(Scheme::Version) => self.version = self.version.max(Some(tag)),
+            None => {}
+        }
+    }
+
+    fn advice(self, policy: &Policy) -> Option<Advice> {
+        let by_number = matches!(
+            policy.order,
+            Order::Semver(_) | Order::Loose(_) | Order::Natural(_)
+        );
+        match (self.date, self.version) {
+            (Some(date), Some(version)) if by_number => Some(Advice::MixedSchemes {
+                date: date.clone(),
+                version: version.clone(),
+            }),
+            _ => None,
+        }
     }
 }
 
@@ -162,12 +289,15 @@ impl Rule {
                 reason: why.to_string(),
             },
             Refusal::Outside(range, version) => {
-                let objections = range.objections(version);
+                let objections = range.objections(version, policy.constraints.prereleases);
                 Self::OutOfRange {
                     range: range.to_string(),
                     objections: objections.iter().map(Objection::to_string).collect(),
                 }
             }
+            Refusal::Constrained(breach) => Self::Constrained {
+                reason: breach.to_string(),
+            },
         }
     }
 
@@ -177,6 +307,7 @@ impl Rule {
             Self::Unmatched { .. } => "unmatched",
             Self::Unreadable { .. } => "unreadable",
             Self::OutOfRange { .. } => "outOfRange",
+            Self::Constrained { .. } => "constrained",
         }
     }
 }
@@ -188,7 +319,7 @@ fn advice(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Vec<Advice> {
         .collect::<Vec<_>>();
     advice.extend(counted_otherwise(policy, scan, verdict));
     let ties = verdict
-        .selected()
+        .selection()
         .map_or(0, |selection| selection.ties.len());
     if ties > 0 {
         advice.push(Advice::Ties { count: ties });
@@ -205,9 +336,9 @@ fn counted_otherwise(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Option<
         order: Order::Natural(direction),
         ..policy.clone()
     };
-    let natural = select(&natural, scan);
-    let counted = natural.selected()?;
-    let spelt = &verdict.selected()?.tag;
+    let (natural, _) = select_in(&natural, scan, Situation::of(scan));
+    let counted = natural.selection()?;
+    let spelt = &verdict.selection()?.tag;
     let differs = &counted.tag != spelt && !counted.ties.contains(spelt);
     differs.then(|| Advice::NaturalDiffers {
         tag: counted.tag.clone(),
@@ -222,7 +353,8 @@ impl fmt::Display for Rule {
             Self::Unreadable {
                 value: None,
                 reason,
-            } => formatter.write_str(reason),
+            }
+            | Self::Constrained { reason } => formatter.write_str(reason),
             Self::Unreadable {
                 value: Some(value),
                 reason,
@@ -246,6 +378,13 @@ impl fmt::Display for Advice {
             Self::NaturalDiffers { tag } => write!(
                 formatter,
                 "alphabetical order compares letter by letter; counting numbers would select `{tag}`"
+            ),
+            Self::NothingKept => {
+                formatter.write_str("exclusions and filter keep nothing of the list")
+            }
+            Self::MixedSchemes { date, version } => write!(
+                formatter,
+                "dates such as `{date}` stand above versions such as `{version}`: say which is meant"
             ),
             Self::Ties { count } => write!(
                 formatter,

@@ -4,6 +4,7 @@ use regex::bytes::CaptureLocations;
 
 use super::{
     error::{Place, PolicyError},
+    keys::Keys,
     pattern::{PATTERN_LIMIT, Pattern},
     template::Template,
 };
@@ -38,6 +39,11 @@ impl Exclusions {
         Ok(Self {
             patterns: patterns.collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The patterns as they were written.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(Pattern::as_str)
     }
 
     /// The first pattern that `tag` matches, anywhere in it.
@@ -98,6 +104,20 @@ impl TagFilter {
         Ok(Self {
             compiled: Some(Compiled { pattern, extract }),
         })
+    }
+
+    /// Compiles `filterTags` for an order of several keys: the groups that they name are compared.
+    pub fn with_keys(pattern: &str, keys: &Keys) -> Result<Self, PolicyError> {
+        let filter = Self::new(pattern, &keys.extract())?;
+        let names = filter.compiled.iter().flat_map(|it| it.pattern.names());
+        keys.check(pattern, names.filter_map(|name| name.as_deref()))?;
+        Ok(filter)
+    }
+
+    /// The template as it was written; empty where the tag itself is compared.
+    pub fn extract(&self) -> &str {
+        let extract = self.compiled.as_ref().and_then(|it| it.extract.as_ref());
+        extract.map_or("", Template::as_str)
     }
 
     /// The pattern as it was written; empty for the default.

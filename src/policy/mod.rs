@@ -5,37 +5,47 @@
 //! equal are settled by their bytes (the greatest wins).
 
 mod explain;
+mod guard;
 mod select;
 mod verdict;
 
+mod constraint;
 mod filter;
 mod pattern;
 mod template;
 
 mod calver;
+mod keys;
 mod loose;
 mod natural;
 mod number;
 mod order;
 mod range;
+mod shape;
 mod version;
 
 mod error;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use serde::Serialize;
 
 pub use self::{
     calver::{CalverFormat, CalverProblem},
+    constraint::{
+        Constraints, Denial, Fact, Keep, MinimumAge, Platform, Prereleases, TagRule, TagRuleKind,
+        UpdateLevel,
+    },
     error::{Place, PolicyError},
-    explain::{Advice, Candidate, Explanation, Rejection, Rule, explain},
+    explain::{Advice, Candidate, Explanation, Rejection, Rule, Without, explain, explain_in},
     filter::{Exclusions, TagFilter},
-    order::{Direction, Order},
+    guard::{Guard, Hold},
+    keys::{KEYS_LIMIT, KeyKind, Keys, SortKey},
+    order::{Clock, Direction, Order, Strictness},
     pattern::{COMPILED_LIMIT, PATTERN_LIMIT, PatternProblem},
     range::{RANGE_LIMIT, Range, RangeProblem},
-    select::{select, select_counted},
-    verdict::{Hold, Selection, Stages, Verdict},
+    select::{Decider, Situation, select, select_counted, select_in},
+    verdict::{Selection, Stages, Verdict},
 };
 
 /// Which tag of a repository is to run. It is compiled once and evaluated often.
@@ -47,6 +57,10 @@ pub struct Policy {
     pub filter: TagFilter,
     /// How the candidates are compared.
     pub order: Order,
+    /// What a candidate must be besides being in order.
+    pub constraints: Constraints,
+    /// The guards that are switched off.
+    pub guards_off: BTreeSet<Guard>,
     /// What happens when the selection is older than what is in Git.
     pub downgrade: Downgrade,
     /// Whether the digest is written beside the tag.
@@ -105,6 +119,8 @@ impl Policy {
             exclusions: Exclusions::default(),
             filter: TagFilter::default(),
             order,
+            constraints: Constraints::default(),
+            guards_off: BTreeSet::new(),
             downgrade: Downgrade::default(),
             digest: DigestReflection::default(),
         }

@@ -4,15 +4,21 @@
 
 use std::{borrow::Cow, cmp::Ordering, fmt, str::FromStr};
 
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
 use super::{
     calver::{Calver, CalverFormat},
+    constraint::Fact,
     error::{Place, PolicyError},
+    keys::{KeyKind, Keys},
     loose::Loose,
     natural,
     number::{Number, NumberFault},
     range::Range,
     version::{Version, VersionFault},
 };
+use crate::scan::TagFacts;
 
 /// How candidates are compared.
 #[derive(Clone, Debug)]
@@ -22,7 +28,7 @@ pub enum Order {
     /// Texts, byte by byte.
     Alphabetical(Direction),
     /// Numbers, exactly.
-    Numerical(Direction),
+    Numerical(Direction, Strictness),
     /// Texts in which runs of digits count as numbers. Flux has no such order.
     Natural(Direction),
     /// Calendar versions; the latest is selected. Flux has no such order.
@@ -30,6 +36,33 @@ pub enum Order {
     /// Versions of one to four parts, as far as they lie in a range; the greatest is selected. Flux
     /// has no such order.
     Loose(Range),
+    /// Several groups of the filter, one after the other. Flux has no such order.
+    Keys(Keys),
+    /// Times, by a clock that is part of the scan; the latest is selected. Flux has no such order.
+    Newest(Clock),
+}
+
+/// What a tag does that the numerical order cannot read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// It is rejected, and the others are compared.
+    #[default]
+    Lenient,
+    /// It holds the policy, as in Flux.
+    Strict,
+}
+
+/// By which clock a tag has its age.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Clock {
+    /// When the image was built, by its configuration.
+    #[default]
+    Created,
+    /// When the image was built, by its annotation `org.opencontainers.image.created`.
+    Annotation,
+    /// When the tag was first seen.
+    FirstSeen,
 }
 
 /// Which end of an order is selected.
@@ -58,6 +91,10 @@ pub(super) enum Key<'t> {
     Number(Number<'t>),
     Calver(Calver),
     Loose(Loose<'t>),
+    /// The groups, with a space between them.
+    Keys(Cow<'t, str>),
+    /// Unknown stands above every known time: it may be later than any of them.
+    Time(Option<DateTime<Utc>>),
 }
 
 /// Why an order cannot read a text.
@@ -67,6 +104,7 @@ pub(super) enum Unreadable {
     Number(NumberFault),
     Calver,
     Loose,
+    Key(KeyKind),
 }
 
 impl Order {
@@ -82,7 +120,12 @@ impl Order {
 
     /// Numbers, exactly; what is no number is rejected.
     pub fn numerical(direction: Direction) -> Self {
-        Self::Numerical(direction)
+        Self::Numerical(direction, Strictness::Lenient)
+    }
+
+    /// Numbers, exactly; what is no number holds the policy, as in Flux.
+    pub fn strict_numerical(direction: Direction) -> Self {
+        Self::Numerical(direction, Strictness::Strict)
     }
 
     /// Texts in natural order: `1.0.100` stands above `1.0.90`.
@@ -109,7 +152,12 @@ impl Order {
                 .map(Key::Version)
                 .map_err(Unreadable::Version),
             Self::Alphabetical(_) | Self::Natural(_) => Ok(Key::Text(Cow::Borrowed(text))),
-            Self::Numerical(_) => Number::read(text)
+            Self::Keys(keys) => match keys.unreadable(text) {
+                Some(kind) => Err(Unreadable::Key(kind)),
+                None => Ok(Key::Keys(Cow::Borrowed(text))),
+            },
+            Self::Newest(_) => Ok(Key::Time(None)),
+            Self::Numerical(..) => Number::read(text)
                 .map(Key::Number)
                 .map_err(Unreadable::Number),
             Self::Calver(format) => format.read(text).map(Key::Calver).ok_or(Unreadable::Calver),
@@ -140,6 +188,13 @@ impl Order {
             },
             (Key::Calver(left), Key::Calver(right)) => left.cmp(right),
             (Key::Loose(left), Key::Loose(right)) => left.compare(right),
+            (Key::Keys(left), Key::Keys(right)) => match self {
+                Self::Keys(keys) => keys.compare(left, right),
+                _ => Ordering::Equal,
+            },
+            (Key::Time(left), Key::Time(right)) => {
+                (left.is_none(), left).cmp(&(right.is_none(), right))
+            }
             // One order reads one kind of key.
             _ => Ordering::Equal,
         };
@@ -151,9 +206,13 @@ impl Order {
 
     fn direction(&self) -> Direction {
         match self {
-            Self::Semver(_) | Self::Calver(_) | Self::Loose(_) => Direction::Ascending,
+            Self::Semver(_)
+            | Self::Calver(_)
+            | Self::Loose(_)
+            | Self::Keys(_)
+            | Self::Newest(_) => Direction::Ascending,
             Self::Alphabetical(direction)
-            | Self::Numerical(direction)
+            | Self::Numerical(direction, _)
             | Self::Natural(direction) => *direction,
         }
     }
@@ -167,7 +226,14 @@ impl fmt::Display for Order {
             Self::Loose(range) => write!(formatter, "loose={range}"),
             Self::Calver(format) => write!(formatter, "calver={}", format.as_str()),
             Self::Alphabetical(direction) => write!(formatter, "alphabetical={direction}"),
-            Self::Numerical(direction) => write!(formatter, "numerical={direction}"),
+            Self::Numerical(direction, Strictness::Lenient) => {
+                write!(formatter, "numerical={direction}")
+            }
+            Self::Numerical(direction, Strictness::Strict) => {
+                write!(formatter, "numerical={direction} strict=true")
+            }
+            Self::Keys(keys) => write!(formatter, "keys=\"{keys}\""),
+            Self::Newest(clock) => write!(formatter, "newest={clock}"),
             Self::Natural(direction) => write!(formatter, "natural={direction}"),
         }
     }
@@ -199,6 +265,53 @@ impl FromStr for Direction {
     }
 }
 
+impl Clock {
+    /// What the clock says of a tag.
+    pub(super) fn read(self, facts: &TagFacts) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Created => facts.created,
+            Self::Annotation => facts.annotated,
+            Self::FirstSeen => facts.first_seen,
+        }
+    }
+
+    /// What is missing where the clock says nothing.
+    pub(super) fn fact(self) -> Fact {
+        match self {
+            Self::Created => Fact::Created,
+            Self::Annotation => Fact::Annotated,
+            Self::FirstSeen => Fact::FirstSeen,
+        }
+    }
+}
+
+impl fmt::Display for Clock {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Created => "created",
+            Self::Annotation => "annotation",
+            Self::FirstSeen => "firstSeen",
+        })
+    }
+}
+
+impl FromStr for Clock {
+    type Err = PolicyError;
+
+    fn from_str(text: &str) -> Result<Self, PolicyError> {
+        match text {
+            "created" => Ok(Self::Created),
+            "annotation" => Ok(Self::Annotation),
+            "firstSeen" => Ok(Self::FirstSeen),
+            _ => Err(PolicyError::word(
+                "policy.newest.clock",
+                text,
+                "one of created, annotation, firstSeen",
+            )),
+        }
+    }
+}
+
 impl Key<'_> {
     /// The same key, free of the text that it was read from.
     pub(super) fn into_owned(self) -> Key<'static> {
@@ -207,6 +320,8 @@ impl Key<'_> {
             Self::Version(version) => Key::Version(version.into_owned()),
             Self::Number(number) => Key::Number(number.into_owned()),
             Self::Calver(fields) => Key::Calver(fields),
+            Self::Keys(text) => Key::Keys(Cow::Owned(text.into_owned())),
+            Self::Time(time) => Key::Time(time),
             Self::Loose(loose) => Key::Loose(loose.into_owned()),
         }
     }
@@ -225,6 +340,7 @@ impl fmt::Display for Unreadable {
             }
             Self::Calver => formatter.write_str("is not a version in the calendar format"),
             Self::Loose => formatter.write_str("is not a version of one to four parts"),
+            Self::Key(kind) => write!(formatter, "has a key that is not a {kind}"),
         }
     }
 }

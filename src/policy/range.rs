@@ -18,8 +18,7 @@ mod parse;
 
 use std::fmt;
 
-use super::error::PolicyError;
-use super::version::Version;
+use super::{constraint::Prereleases, error::PolicyError, version::Version};
 
 pub use self::parse::RangeProblem;
 
@@ -100,16 +99,20 @@ impl Range {
     }
 
     /// Whether `version` lies in the range.
-    pub(super) fn admits(&self, version: &Version<'_>) -> bool {
+    pub(super) fn admits(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
         self.groups
             .iter()
-            .any(|group| group.fault(version).is_none())
+            .any(|group| group.fault(version, prereleases).is_none())
     }
 
     /// The first thing that each group holds against `version`; empty if one group admits it.
-    pub(super) fn objections(&self, version: &Version<'_>) -> Vec<Objection> {
+    pub(super) fn objections(
+        &self,
+        version: &Version<'_>,
+        prereleases: Prereleases,
+    ) -> Vec<Objection> {
         let objections = self.groups.iter().map(|group| {
-            group.fault(version).map(|fault| match fault {
+            group.fault(version, prereleases).map(|fault| match fault {
                 Fault::Prerelease => Objection::Prerelease,
                 Fault::Fails(comparator) => Objection::Fails(comparator.text.clone()),
             })
@@ -140,13 +143,14 @@ enum Fault<'r> {
 }
 
 impl Group {
-    fn fault(&self, version: &Version<'_>) -> Option<Fault<'_>> {
-        if version.is_prerelease() && !self.prereleases {
+    fn fault(&self, version: &Version<'_>, prereleases: Prereleases) -> Option<Fault<'_>> {
+        let opened = version.is_prerelease() && !self.prereleases;
+        if opened && prereleases != Prereleases::Include {
             return Some(Fault::Prerelease);
         }
         self.comparators
             .iter()
-            .find(|comparator| !comparator.holds(version))
+            .find(|comparator| !comparator.holds(version) || opened && comparator.ends_at(version))
             .map(Fault::Fails)
     }
 }
@@ -173,6 +177,12 @@ impl Comparator {
             },
             Operator::Caret => self.caret(version),
         }
+    }
+
+    /// Whether `version` is a pre-release of the very version that a `<` shuts out: whoever writes
+    /// `<2` and switches pre-releases on does not mean `2.0.0-rc.1`.
+    fn ends_at(&self, version: &Version<'_>) -> bool {
+        self.operator == Operator::Less && version.core == self.base.core
     }
 
     fn differs(&self, version: &Version<'_>) -> bool {

@@ -13,6 +13,7 @@ use super::pattern::Pattern;
 /// A compiled template.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
+    text: Box<str>,
     pieces: Vec<Piece>,
     unknown: Vec<String>,
 }
@@ -28,6 +29,7 @@ impl Template {
     /// Compiles `text` for the groups of `pattern`.
     pub(super) fn new(text: &str, pattern: &Pattern) -> Self {
         let mut template = Self {
+            text: text.into(),
             pieces: Vec::new(),
             unknown: Vec::new(),
         };
@@ -47,6 +49,11 @@ impl Template {
         }
         template.push_text(rest);
         template
+    }
+
+    /// The template as it was written.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// The names in the template that no group of the pattern has.

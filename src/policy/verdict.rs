@@ -1,10 +1,10 @@
-//! What a policy says: [`Verdict`], and the guard against older images.
+//! What a policy says: [`Verdict`].
 
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{Downgrade, Policy, filter::Scratch};
+use super::guard::Hold;
 use crate::image::Tag;
 
 /// What a policy says of a scan.
@@ -35,15 +35,6 @@ pub struct Selection {
     pub ties: Vec<Tag>,
 }
 
-/// Why a selection is held: it is older than what is in Git.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Hold {
-    /// The tag that would be written.
-    pub selected: Tag,
-    /// The tag that is in Git now.
-    pub current: Tag,
-}
-
 /// How many tags came how far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,8 +49,10 @@ pub struct Stages {
     pub filtered: usize,
     /// Tags of these that the order can read.
     pub parsed: usize,
-    /// Tags of these that lie in the range: the candidates.
+    /// Tags of these that lie in the range.
     pub in_range: usize,
+    /// Tags of these that no constraint refuses: the candidates.
+    pub candidates: usize,
 }
 
 impl Verdict {
@@ -71,63 +64,12 @@ impl Verdict {
         }
     }
 
-    /// The verdict in the face of `current`, the tag that is in Git now: a selection that is older
-    /// becomes `Held`.
-    ///
-    /// Older is what `policy` itself orders before: `current` goes through its filter, its extract
-    /// and its order as a tag of the registry would. It need not lie in the range and may be excluded
-    /// by now, since a narrowed policy must not roll a service back by the way. What cannot be compared, and
-    /// what compares equal, never holds.
-    #[must_use]
-    pub fn against(&self, policy: &Policy, current: Option<&str>) -> Self {
-        let (Self::Selected(selection), Downgrade::Refuse) = (self, policy.downgrade) else {
-            return self.clone();
-        };
-        let current = current.and_then(|current| current.parse::<Tag>().ok());
-        match current {
-            Some(current) if is_older(policy, &selection.tag, &current) => Self::Held {
-                selection: selection.clone(),
-                reason: Hold {
-                    selected: selection.tag.clone(),
-                    current,
-                },
-            },
-            _ => self.clone(),
+    /// The tag that stands highest, whether it is written or held.
+    pub fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::Selected(selection) | Self::Held { selection, .. } => Some(selection),
+            Self::NothingMatched(_) => None,
         }
-    }
-}
-
-/// Whether `selected` stands before `current`.
-fn is_older(policy: &Policy, selected: &Tag, current: &Tag) -> bool {
-    let (mut one, mut other) = (Scratch::default(), Scratch::default());
-    let selected = policy.filter.value(selected.as_str(), &mut one);
-    let current = policy.filter.value(current.as_str(), &mut other);
-    let (Some(selected), Some(current)) = (selected, current) else {
-        return false;
-    };
-    match (policy.order.read(selected), policy.order.read(current)) {
-        (Ok(selected), Ok(current)) => policy.order.compare(&selected, &current).is_lt(),
-        _ => false,
-    }
-}
-
-impl Hold {
-    /// Advice for the reader.
-    pub fn hint(&self) -> String {
-        format!(
-            "allow downgrades in the policy to move to {}, or write it to git yourself",
-            self.selected
-        )
-    }
-}
-
-impl fmt::Display for Hold {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { selected, current } = self;
-        write!(
-            formatter,
-            "{selected} is older than {current}, which is in git"
-        )
     }
 }
 
@@ -140,12 +82,13 @@ impl fmt::Display for Stages {
             (unmatched, "refused by the filter"),
             (self.filtered - self.parsed, "unreadable to the order"),
             (self.parsed - self.in_range, "outside the range"),
+            (self.in_range - self.candidates, "refused by constraints"),
         ];
         let tags = if self.listed == 1 { "tag" } else { "tags" };
         write!(
             formatter,
             "{} of {} {tags} matched",
-            self.in_range, self.listed
+            self.candidates, self.listed
         )?;
         let mut separator = ": ";
         for (count, loss) in losses {

@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::VERSION;
+use super::{
+    VERSION,
+    replay::{Replay, ReplayError},
+};
 use crate::{
     image::Tag,
-    policy::{self, Explanation, Policy, Stages, Verdict},
+    policy::{self, Explanation, Policy, Situation, Stages, Verdict},
     scan::Scan,
 };
 
@@ -48,8 +51,22 @@ pub struct PolicyReport {
     pub candidates: Vec<CandidateReport>,
     /// Every tag that is no candidate, with the first rule it failed.
     pub rejections: Vec<RejectionReport>,
+    /// What would be chosen without each of the constraints, where that is something else.
+    pub without: Vec<WithoutReport>,
     /// What a person may want to change in the policy.
     pub advice: Vec<String>,
+    /// What all this came from; `explain --replay` gives it again.
+    pub replay: Replay,
+}
+
+/// What one constraint costs.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WithoutReport {
+    /// The constraint, by its field: `update`, `deny`.
+    pub constraint: &'static str,
+    /// What would be chosen without it.
+    pub tag: String,
 }
 
 /// How many tags came how far.
@@ -66,8 +83,10 @@ pub struct StagesReport {
     pub filtered: usize,
     /// Tags of these that the order can read.
     pub parsed: usize,
-    /// Tags of these in the range: the candidates.
+    /// Tags of these in the range.
     pub in_range: usize,
+    /// Tags of these that no constraint refuses: the candidates.
+    pub candidates: usize,
 }
 
 /// A tag that may be chosen.
@@ -106,25 +125,74 @@ impl ExplainReport {
     }
 }
 
+/// The parts of a written [`ExplainReport`] that it came from.
+#[derive(Debug, Deserialize)]
+pub struct RecordedReport {
+    policies: Vec<RecordedPolicy>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RecordedPolicy {
+    policy: String,
+    image: String,
+    current: Option<String>,
+    replay: Replay,
+}
+
+impl RecordedReport {
+    /// Explains again what was explained then.
+    ///
+    /// # Errors
+    ///
+    /// A part of the record that cannot be read, or that was changed since.
+    pub fn replay(&self) -> Result<ExplainReport, ReplayError> {
+        let policies = self.policies.iter().map(|recorded| {
+            let unreadable = |field, text: &str| ReplayError::Field {
+                field,
+                text: text.to_owned(),
+            };
+            let image = &recorded.image;
+            let repository = image.parse().map_err(|_| unreadable("image", image))?;
+            let current = recorded.current.as_deref();
+            let current = current.map(|it| it.parse().map_err(|_| unreadable("current", it)));
+            let (policy, scan) = recorded.replay.restore(repository)?;
+            let name = recorded.policy.clone();
+            Ok(PolicyReport::new(
+                name,
+                &policy,
+                &scan,
+                current.transpose()?.as_ref(),
+            ))
+        });
+        let policies = policies.collect::<Result<_, ReplayError>>()?;
+        Ok(ExplainReport::new(policies))
+    }
+}
+
 impl PolicyReport {
     /// Explains what `policy` says of `scan`, and whether it would replace `current`.
     pub fn new(name: String, policy: &Policy, scan: &Scan, current: Option<&Tag>) -> Self {
+        let situation = Situation {
+            current: current.map(Tag::as_str),
+            now: scan.finished,
+        };
         let Explanation {
             verdict,
             stages,
             candidates,
             rejections,
+            without,
             advice,
-        } = policy::explain(policy, scan);
-        let held = match verdict.against(policy, current.map(Tag::as_str)) {
+        } = policy::explain_in(policy, scan, situation);
+        let held = match &verdict {
             Verdict::Held { reason, .. } => Some(reason.to_string()),
             Verdict::Selected(_) | Verdict::NothingMatched(_) => None,
         };
-        let ties = verdict.selected().into_iter().flat_map(|it| &it.ties);
+        let ties = verdict.selection().into_iter().flat_map(|it| &it.ties);
         Self {
             policy: name,
             image: scan.repository.to_string(),
-            chosen: verdict.selected().map(|it| it.tag.to_string()),
+            chosen: verdict.selection().map(|it| it.tag.to_string()),
             current: current.map(Tag::to_string),
             held,
             ties: ties.map(Tag::to_string).collect(),
@@ -143,7 +211,15 @@ impl PolicyReport {
                     reason: it.rule.to_string(),
                 })
                 .collect(),
+            without: without
+                .into_iter()
+                .map(|it| WithoutReport {
+                    constraint: it.constraint,
+                    tag: it.tag.to_string(),
+                })
+                .collect(),
             advice: advice.iter().map(ToString::to_string).collect(),
+            replay: Replay::new(policy, scan),
         }
     }
 
@@ -162,6 +238,9 @@ impl PolicyReport {
         }
         if let Some(held) = &self.held {
             let _ = writeln!(text, "held:   {held}");
+        }
+        for WithoutReport { constraint, tag } in &self.without {
+            let _ = writeln!(text, "without {constraint}: {tag}");
         }
         for advice in &self.advice {
             let _ = writeln!(text, "advice: {advice}");
@@ -211,6 +290,7 @@ impl StagesReport {
             filtered,
             parsed,
             in_range,
+            candidates,
         } = stages;
         Self {
             listed,
@@ -219,6 +299,7 @@ impl StagesReport {
             filtered,
             parsed,
             in_range,
+            candidates,
         }
     }
 
@@ -230,6 +311,7 @@ impl StagesReport {
             filtered,
             parsed,
             in_range,
+            candidates,
         } = *self;
         let kept = listed.saturating_sub(excluded);
         let mut rows = vec![(listed, "listed")];
@@ -242,9 +324,13 @@ impl StagesReport {
                 "cannot be read by the order",
             ),
             (parsed.saturating_sub(in_range), "are out of range"),
+            (
+                in_range.saturating_sub(candidates),
+                "are refused by constraints",
+            ),
         ];
         rows.extend(losses.into_iter().filter(|(count, _)| *count > 0));
-        rows.push((in_range, "candidates"));
+        rows.push((candidates, "candidates"));
         rows
     }
 }

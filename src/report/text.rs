@@ -146,11 +146,19 @@ fn row(mark: char, style: Style, words: &str, places: &[String]) -> Row {
         [only] => only.clone(),
         [first, ..] => format!("{} places, first {first}", places.len()),
     };
+    // An excerpt with a mark below it follows on lines of its own.
+    let (words, excerpt) = words.split_once('\n').unwrap_or((words, ""));
+    let excerpt = excerpt
+        .lines()
+        .map(|line| format!("\n      {}", printable(line)));
     let (words, place) = (printable(words), printable(&place));
     Row {
         mark,
         style,
-        words: format!("{words}  {DIM}{place}{DIM:#}"),
+        words: format!(
+            "{words}  {DIM}{place}{DIM:#}{}",
+            excerpt.collect::<String>()
+        ),
     }
 }
 
@@ -165,12 +173,14 @@ fn rank(value: &ValueReport) -> u8 {
 fn sentence(value: &ValueReport) -> String {
     let image = value.image.as_deref().unwrap_or(&value.policy);
     let reason = value.reason.as_deref().unwrap_or_default();
-    let tail = tail(&value.value, image);
+    // A line break in a value is its own, and not the beginning of an excerpt.
+    let text = printable(&value.value);
+    let tail = tail(&text, image);
     match value.fate {
         "current" if value.field == "name" => format!("{image}: the name is current"),
         "current" => format!("{image}: {tail} is current"),
         "suspended" => format!("{}: left alone: {reason}", value.policy),
-        "unknownPolicy" => format!("{} follows nothing: {reason}", value.value),
+        "unknownPolicy" => format!("{text} follows nothing: {reason}"),
         "unavailable" => format!("{}: cannot decide: {reason}", value.policy),
         _ => format!("{image}: {tail} stays: {reason}"),
     }

@@ -19,7 +19,7 @@ mod place;
 mod session;
 mod token;
 
-use std::{future::Future, time::Duration};
+use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 
@@ -66,6 +66,23 @@ pub struct Scan {
     pub finished: DateTime<Utc>,
     /// How long the listing took.
     pub took: Duration,
+    /// What is known of single tags beside their names; a listing alone knows nothing.
+    pub facts: BTreeMap<Tag, TagFacts>,
+}
+
+/// What is known of one tag; each field is missing where nobody asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TagFacts {
+    /// When the image was built, by its configuration.
+    pub created: Option<DateTime<Utc>>,
+    /// When the image was built, by its annotation `org.opencontainers.image.created`.
+    pub annotated: Option<DateTime<Utc>>,
+    /// When the tag was first seen in a listing.
+    pub first_seen: Option<DateTime<Utc>>,
+    /// What it runs on, such as `linux/arm64`.
+    pub platforms: Option<Vec<String>>,
+    /// The digest of its manifest or index.
+    pub digest: Option<Digest>,
 }
 
 /// With which rights, and by which way, a repository is read.

@@ -131,6 +131,7 @@ impl Registry for OciRegistry {
             refused,
             finished: Utc::now(),
             took: began.elapsed(),
+            facts: std::collections::BTreeMap::new(),
         })
     }
 

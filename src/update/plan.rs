@@ -4,7 +4,7 @@
 //! Values that belong together (the fields of one collection that follow one policy) change
 //! together or not at all: when one is held, all are; when one cannot be proven, none is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -51,12 +51,33 @@ pub struct Decided {
     pub image: Repository,
     /// The policy.
     pub policy: Policy,
-    /// Its verdict over the scan.
+    /// Its verdict over the scan for each tag that is in Git, and for none.
+    pub choices: BTreeMap<Option<String>, Choice>,
+    /// The digests of the selected tags, where they were needed.
+    pub digests: BTreeMap<Tag, Digest>,
+}
+
+/// What a policy said for one tag in Git.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The verdict.
     pub verdict: Verdict,
     /// Why, in a few words: the order and how many tags took part.
     pub why: String,
-    /// The digest of the selected tag, where one was needed.
-    pub digest: Option<Digest>,
+}
+
+impl Decided {
+    /// What the policy said for the tag that stands in Git for `setter`; where several do, what
+    /// holds one of them holds the value.
+    fn choice(&self, group: &Group<'_>, setter: &Setter) -> Option<&Choice> {
+        let currents = group.current_tags(setter, &self.image);
+        let mut choices = currents
+            .iter()
+            .filter_map(|current| self.choices.get(current));
+        let first = choices.clone().next();
+        let held = choices.find(|choice| matches!(choice.verdict, Verdict::Held { .. }));
+        held.or(first)
+    }
 }
 
 /// Everything that was found, and everything that changes.
@@ -129,7 +150,7 @@ pub enum Fate {
         /// The new value.
         new: String,
     },
-    /// It stays, because the policy's choice is older.
+    /// It stays, because a guard of the policy holds the choice.
     Held {
         /// The tag that was chosen.
         chosen: Tag,
@@ -180,29 +201,53 @@ impl ChangeSet {
     }
 }
 
-/// Whether writing what `decided` says needs the digest of the selected tag.
+/// The tags that stand in Git for `image` where a marker names the policy `key`.
+pub fn current_tags(
+    files: &[ReadFile],
+    key: &PolicyKey,
+    image: &Repository,
+) -> BTreeSet<Option<String>> {
+    let groups = files.iter().flat_map(|file| groups(&file.reading.setters));
+    let governed = groups.filter(|group| group.policy == key);
+    governed
+        .flat_map(|group| {
+            let tags = group
+                .setters
+                .iter()
+                .flat_map(|setter| group.current_tags(setter, image));
+            tags.collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// The tags whose digest is needed to write what `decided` says.
 ///
-/// It does where the policy reflects digests and some value does not have a digest of this very
-/// tag already; with [`DigestReflection::Always`], wherever a digest is written at all.
-pub fn needs_digest(files: &[ReadFile], key: &PolicyKey, decided: &Decided) -> bool {
-    let Some(selection) = selection(&decided.verdict) else {
-        return false;
-    };
+/// A digest is needed where the policy reflects digests and some value does not have a digest of
+/// this very tag already; with [`DigestReflection::Always`], wherever a digest is written at all.
+pub fn wanted_digests(files: &[ReadFile], key: &PolicyKey, decided: &Decided) -> BTreeSet<Tag> {
     let writes_digest =
         |setter: &&Setter| matches!(setter.marker.field, Field::Image | Field::Digest);
-    files.iter().any(|file| {
-        groups(&file.reading.setters)
-            .filter(|group| group.policy == key)
-            .any(|group| {
-                let mut setters = group.setters.iter().copied().filter(writes_digest);
-                match decided.policy.digest {
-                    DigestReflection::Never => false,
-                    DigestReflection::Always => setters.next().is_some(),
-                    DigestReflection::IfNotPresent => setters
-                        .any(|setter| kept_digest(setter, &group, decided, selection).is_none()),
+    let groups = files.iter().flat_map(|file| groups(&file.reading.setters));
+    let mut wanted = BTreeSet::new();
+    for group in groups.filter(|group| group.policy == key) {
+        for setter in group.setters.iter().copied().filter(writes_digest) {
+            let choice = decided.choice(&group, setter);
+            let Some(selection) = choice.and_then(|choice| choice.verdict.selection()) else {
+                continue;
+            };
+            let is_wanted = match decided.policy.digest {
+                DigestReflection::Never => false,
+                DigestReflection::Always => true,
+                DigestReflection::IfNotPresent => {
+                    kept_digest(setter, &group, decided, selection).is_none()
                 }
-            })
-    })
+            };
+            if is_wanted {
+                wanted.insert(selection.tag.clone());
+            }
+        }
+    }
+    wanted
 }
 
 /// Plans every marked value of every file.
@@ -242,7 +287,7 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>, changes
             if let Fate::Update { new } = &fate {
                 edits.push(edit(setter, new));
             }
-            values.push(marked(path, setter, decision, fate));
+            values.push(marked(path, setter, &group, decision, fate));
         }
     }
     edits.sort_by_key(|edit| edit.span.start);
@@ -306,16 +351,15 @@ fn groups(setters: &[Setter]) -> impl Iterator<Item = Group<'_>> {
 
 impl Group<'_> {
     /// The tags that stand in Git for `setter`, as far as they are `image`'s: its own, and for a
-    /// name or digest those beside it.
-    fn current_tags(&self, setter: &Setter, image: &Repository) -> Vec<String> {
+    /// name or digest those beside it; never empty, `None` where there is no such tag.
+    fn current_tags(&self, setter: &Setter, image: &Repository) -> Vec<Option<String>> {
         match setter.marker.field {
-            Field::Image | Field::Tag => own_tag(setter, image).into_iter().collect(),
+            Field::Image | Field::Tag => vec![own_tag(setter, image)],
             Field::Name | Field::Digest => {
-                let beside = self
-                    .setters
-                    .iter()
-                    .filter(|it| it.marker.field == Field::Tag);
-                beside.filter_map(|it| own_tag(it, image)).collect()
+                let is_tag = |it: &&&Setter| it.marker.field == Field::Tag;
+                let beside = self.setters.iter().filter(is_tag);
+                let tags = beside.map(|it| own_tag(it, image)).collect::<Vec<_>>();
+                if tags.is_empty() { vec![None] } else { tags }
             }
         }
     }
@@ -355,29 +399,22 @@ fn fate(setter: &Setter, group: &Group<'_>, decision: Option<&Decision>) -> Fate
         }
         Some(Decision::Unchecked) | None => return Fate::Unchecked,
     };
-    let tags = group.current_tags(setter, &decided.image);
-    let held =
-        tags.iter().find_map(
-            |tag| match decided.verdict.against(&decided.policy, Some(tag)) {
-                Verdict::Held { selection, reason } => Some(Fate::Held {
-                    chosen: selection.tag,
-                    reason: reason.to_string(),
-                }),
-                Verdict::Selected(_) | Verdict::NothingMatched(_) => None,
-            },
-        );
-    match (&decided.verdict, held) {
-        (_, Some(held)) => held,
-        (Verdict::NothingMatched(stages), None) => Fate::NothingMatched {
+    let Some(choice) = decided.choice(group, setter) else {
+        return Fate::Unchecked;
+    };
+    match &choice.verdict {
+        Verdict::Held { selection, reason } => Fate::Held {
+            chosen: selection.tag.clone(),
+            reason: reason.to_string(),
+        },
+        Verdict::NothingMatched(stages) => Fate::NothingMatched {
             reason: stages.to_string(),
         },
-        (Verdict::Selected(selection) | Verdict::Held { selection, .. }, None) => {
-            match new_value(setter, group, decided, selection) {
-                Err(reason) => Fate::Unavailable { reason },
-                Ok(new) if new == current_text(setter) => Fate::Current,
-                Ok(new) => Fate::Update { new },
-            }
-        }
+        Verdict::Selected(selection) => match new_value(setter, group, decided, selection) {
+            Err(reason) => Fate::Unavailable { reason },
+            Ok(new) if new == current_text(setter) => Fate::Current,
+            Ok(new) => Fate::Update { new },
+        },
     }
 }
 
@@ -396,15 +433,15 @@ fn new_value(
     decided: &Decided,
     selection: &Selection,
 ) -> Result<String, String> {
+    let known = || decided.digests.get(&selection.tag);
     let digest = || match decided.policy.digest {
         DigestReflection::Never => Ok(None),
         DigestReflection::IfNotPresent => kept_digest(setter, group, decided, selection)
-            .or_else(|| decided.digest.clone())
+            .or_else(|| known().cloned())
             .map(Some)
             .ok_or_else(|| "the digest is not known".to_owned()),
-        DigestReflection::Always => decided
-            .digest
-            .clone()
+        DigestReflection::Always => known()
+            .cloned()
             .map(Some)
             .ok_or_else(|| "the digest is not known".to_owned()),
     };
@@ -442,17 +479,10 @@ fn kept_digest(
         }
         Field::Digest => {
             let tags = group.current_tags(setter, &decided.image);
-            let same_tag = matches!(tags.as_slice(), [tag] if *tag == selection.tag.as_str());
+            let same_tag = matches!(tags.as_slice(), [Some(tag)] if tag == selection.tag.as_str());
             current_text(setter).parse().ok().filter(|_| same_tag)
         }
         Field::Tag | Field::Name => None,
-    }
-}
-
-fn selection(verdict: &Verdict) -> Option<&Selection> {
-    match verdict {
-        Verdict::Selected(selection) | Verdict::Held { selection, .. } => Some(selection),
-        Verdict::NothingMatched(_) => None,
     }
 }
 
@@ -465,11 +495,18 @@ fn edit(setter: &Setter, new: &str) -> Edit {
     }
 }
 
-fn marked(path: &str, setter: &Setter, decision: Option<&Decision>, fate: Fate) -> MarkedValue {
+fn marked(
+    path: &str,
+    setter: &Setter,
+    group: &Group<'_>,
+    decision: Option<&Decision>,
+    fate: Fate,
+) -> MarkedValue {
     let decided = match decision {
         Some(Decision::Decided(decided)) => Some(decided),
         _ => None,
     };
+    let choice = decided.and_then(|it| it.choice(group, setter));
     MarkedValue {
         file: path.to_owned(),
         line: setter.line,
@@ -479,7 +516,7 @@ fn marked(path: &str, setter: &Setter, decision: Option<&Decision>, fate: Fate) 
         marker: setter.marker.text.clone(),
         policy: setter.marker.policy.clone(),
         image: decided.map(|it| it.image.clone()),
-        why: decided.map(|it| it.why.clone()),
+        why: choice.map(|it| it.why.clone()),
         field: setter.marker.field,
         value: setter.value.clone(),
         fate,

@@ -1,18 +1,20 @@
 //! `ImageRepository` and `ImagePolicy`.
 
+mod constraint;
+
 use std::time::Duration;
 
 use super::{Config, Document, Documents, ObjectKey};
 use crate::{
     config::{Connection, ImageSource, NamedPolicy, duration},
     crd::{
-        AccessFrom, DigestReflectionPolicy, ImagePolicy, ImageRepository, OrderDirection,
-        PolicyChoice, RegistryProvider,
+        AccessFrom, DigestReflectionPolicy, FilterTags, GuardName, ImagePolicy, ImageRepository,
+        KeyKindName, NumericalPolicy, OrderDirection, PolicyChoice, RegistryProvider,
     },
     egress::PlainHttp,
     policy::{
-        DigestReflection, Direction, Downgrade, Exclusions, Order, Policy, PolicyError, PolicyName,
-        TagFilter,
+        DigestReflection, Direction, Downgrade, Exclusions, Guard, KeyKind, Keys, Order, Policy,
+        PolicyError, PolicyName, SortKey, Strictness, TagFilter,
     },
     secret::Authority,
 };
@@ -197,14 +199,31 @@ fn policy(
 ) -> Option<Policy> {
     let spec = &document.value.spec;
     check_interval(documents, document);
+    let constraints = constraint::constraints(documents, document);
     let Some((order, pointer)) = order(&spec.policy) else {
         let message = "`spec.policy` chooses nothing".to_owned();
-        let hint = "add one of: semver, alphabetical, numerical, natural, calver, loose";
+        let hint =
+            "add one of: semver, alphabetical, numerical, natural, calver, loose, keys, newest";
         document.fault(&mut documents.faults, "/spec/policy", message, Some(hint));
         return None;
     };
-    let filter = spec.filter_tags.clone().unwrap_or_default();
-    let filter = TagFilter::new(&filter.pattern, &filter.extract);
+    let FilterTags { pattern, extract } = spec.filter_tags.clone().unwrap_or_default();
+    let filter = match &order {
+        Ok(Order::Keys(_)) if !extract.is_empty() => {
+            let message = "`spec.filterTags.extract` and `spec.policy.keys` exclude each other";
+            let hint = "the keys name the groups; remove `extract`";
+            let pointer = "/spec/filterTags/extract";
+            document.fault(
+                &mut documents.faults,
+                pointer,
+                message.to_owned(),
+                Some(hint),
+            );
+            return None;
+        }
+        Ok(Order::Keys(keys)) => TagFilter::with_keys(&pattern, keys),
+        _ => TagFilter::new(&pattern, &extract),
+    };
     let mut checked = |error: &PolicyError, pointer: &str| {
         policy_fault(documents, document, pointer, error);
     };
@@ -212,10 +231,17 @@ fn policy(
     let filter = filter
         .inspect_err(|error| checked(error, "/spec/filterTags"))
         .ok();
+    let guards_off = spec.guards_off.iter().map(|guard| match guard {
+        GuardName::ShrunkList => Guard::ShrunkList,
+        GuardName::MixedSchemes => Guard::MixedSchemes,
+        GuardName::DigitTags => Guard::DigitTags,
+    });
     Some(Policy {
         exclusions,
         filter: filter?,
         order: order?,
+        constraints: constraints?,
+        guards_off: guards_off.collect(),
         downgrade: if spec.allow_downgrade {
             Downgrade::Allow
         } else {
@@ -234,26 +260,41 @@ fn order(choice: &PolicyChoice) -> Option<(Result<Order, PolicyError>, &'static 
     Some(if let Some(semver) = &choice.semver {
         (Order::semver(&semver.range), "/spec/policy/semver/range")
     } else if let Some(order) = &choice.alphabetical {
-        (
-            Ok(Order::alphabetical(direction(order.order))),
-            "/spec/policy/alphabetical",
-        )
-    } else if let Some(order) = &choice.numerical {
-        (
-            Ok(Order::numerical(direction(order.order))),
-            "/spec/policy/numerical",
-        )
+        let order = Order::alphabetical(direction(order.order));
+        (Ok(order), "/spec/policy/alphabetical")
+    } else if let Some(NumericalPolicy { order, strict }) = &choice.numerical {
+        let strictness = if *strict {
+            Strictness::Strict
+        } else {
+            Strictness::Lenient
+        };
+        let order = Order::Numerical(direction(*order), strictness);
+        (Ok(order), "/spec/policy/numerical")
     } else if let Some(order) = &choice.natural {
-        (
-            Ok(Order::natural(direction(order.order))),
-            "/spec/policy/natural",
-        )
+        let order = Order::natural(direction(order.order));
+        (Ok(order), "/spec/policy/natural")
     } else if let Some(calver) = &choice.calver {
         (Order::calver(&calver.format), "/spec/policy/calver/format")
+    } else if let Some(loose) = &choice.loose {
+        (Order::loose(&loose.range), "/spec/policy/loose/range")
+    } else if let Some(keys) = &choice.keys {
+        let keys = keys.iter().map(|key| SortKey {
+            group: key.group.clone(),
+            kind: match key.kind {
+                KeyKindName::Number => KeyKind::Number,
+                KeyKindName::Semver => KeyKind::Semver,
+                KeyKindName::Text => KeyKind::Text,
+                KeyKindName::Natural => KeyKind::Natural,
+            },
+            direction: direction(key.order),
+        });
+        let keys = Keys::new(keys.collect());
+        (keys.map(Order::Keys), "/spec/policy/keys")
     } else {
+        let clock = choice.newest.as_ref()?.clock;
         (
-            Order::loose(&choice.loose.as_ref()?.range),
-            "/spec/policy/loose/range",
+            Ok(Order::Newest(constraint::clock(clock))),
+            "/spec/policy/newest",
         )
     })
 }
@@ -296,7 +337,7 @@ fn policy_fault<T>(
     document.fault(
         &mut documents.faults,
         pointer,
-        error.to_string(),
+        format!("{error}\n{}", error.place().caret()),
         hint.as_deref(),
     );
 }

@@ -1,4 +1,4 @@
-use super::*;
+use super::{super::constraint::Prereleases, *};
 use proptest::prelude::*;
 
 const CANDIDATES: &str = "0.0.0 0.0.3 0.0.4 0.2.3 0.3.0 1.0.0 1.2.0 1.2.3 1.2.9 1.10.0 2.0.0 2.1.0 \
@@ -10,7 +10,7 @@ const STABLE_BUT_ZERO: &str = "0.0.3 0.0.4 0.2.3 0.3.0 1.0.0 1.2.0 1.2.3 1.2.9 1
 fn admitted<'t>(range: &str, tags: &'t str) -> Vec<&'t str> {
     let range = Range::new(range).unwrap();
     let tags = tags.split(' ');
-    tags.filter(|tag| range.admits(&Version::read(tag).unwrap()))
+    tags.filter(|tag| range.admits(&Version::read(tag).unwrap(), Prereleases::AsRange))
         .collect()
 }
 
@@ -345,7 +345,7 @@ fn a_range_has_a_bound() {
 #[track_caller]
 fn check_objections(range: &str, tag: &str, expected: &[&str]) {
     let range = Range::new(range).unwrap();
-    let objections = range.objections(&Version::read(tag).unwrap());
+    let objections = range.objections(&Version::read(tag).unwrap(), Prereleases::AsRange);
     let objections = objections.iter().map(ToString::to_string);
     assert_eq!(objections.collect::<Vec<_>>(), expected, "{tag} in {range}");
 }
@@ -367,7 +367,7 @@ proptest! {
     #[test]
     fn no_range_panics(range in "[0-9vx*.|<>=~^! ,a+-]{0,24}|\\PC{0,60}", tag in "[0-9]\\.[0-9]\\.[0-9](-rc)?") {
         match Range::new(&range) {
-            Ok(range) => { range.admits(&Version::read(&tag).unwrap()); }
+            Ok(range) => { range.admits(&Version::read(&tag).unwrap(), Prereleases::AsRange); }
             Err(error) => { let _ = (error.to_string(), error.hint(), error.place().fault()); }
         }
     }

@@ -8,16 +8,26 @@ use crate::image::{Digest, ImageReference, Repository, Tag};
 /// The word that opens the marker.
 const OPENING: &str = "tagwright:";
 /// The keys that order tags; a rule has exactly one of them.
-const ORDERS: [&str; 6] = [
+const ORDERS: [&str; 8] = [
     "alphabetical",
     "calver",
+    "keys",
     "loose",
     "natural",
+    "newest",
     "numerical",
     "semver",
 ];
 /// The keys that a rule may have besides.
 const REST: [&str; 4] = ["allowDowngrade", "digest", "extract", "filter"];
+/// The keys of constraints, and the words that each may have; any where there are none.
+const CONSTRAINTS: [(&str, &[&str]); 5] = [
+    ("keep", &["suffix", "precision", "suffix,precision"]),
+    ("minimumAge", &[]),
+    ("prereleases", &["true", "false"]),
+    ("strict", &["true", "false"]),
+    ("update", &["patch", "minor", "major"]),
+];
 /// The keys that say what the value is; they are no part of the rule.
 const PLACE: [&str; 2] = ["field", "image"];
 
@@ -57,6 +67,8 @@ pub struct InlineRule {
     pub digest: Option<String>,
     /// Whether an older selection may replace a newer value.
     pub allow_downgrade: bool,
+    /// `keep`, `minimumAge`, `prereleases`, `strict` and `update`, as far as they are there.
+    pub constraints: BTreeMap<String, String>,
 }
 
 impl InlineRule {
@@ -83,8 +95,14 @@ impl InlineRule {
             (key @ ("semver" | "loose"), "") => {
                 return Err(format!("`{key}=` needs a range such as `1.x`"));
             }
+            ("keys", "") => {
+                return Err("`keys=` needs groups such as `\"date:number build:number\"`".into());
+            }
+            ("newest", clock) => {
+                one_of("newest", clock, &["created", "annotation", "firstSeen"])?;
+            }
             ("calver", "") => return Err("`calver=` needs a format such as `YYYY.0M.0D`".into()),
-            ("semver" | "loose" | "calver", _) => {}
+            ("semver" | "loose" | "calver" | "keys", _) => {}
             (key, direction) => {
                 one_of(key, direction, &["asc", "desc"])?;
             }
@@ -97,8 +115,18 @@ impl InlineRule {
             Some(word) => one_of("allowDowngrade", &word, &["true", "false"])? == "true",
             None => false,
         };
+        let mut constraints = BTreeMap::new();
+        for (key, known) in CONSTRAINTS {
+            if let Some((key, word)) = words.remove_entry(key) {
+                if !known.is_empty() {
+                    one_of(&key, &word, known)?;
+                }
+                constraints.insert(key, word);
+            }
+        }
         Ok(Self {
             order,
+            constraints,
             filter: words.remove("filter"),
             extract: words.remove("extract"),
             digest,
@@ -117,10 +145,12 @@ impl fmt::Display for InlineRule {
             ("extract", self.extract.as_ref()),
             ("filter", self.filter.as_ref()),
         ];
-        let words: BTreeMap<&str, &String> = words
+        let words = words
             .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-            .collect();
+            .filter_map(|(key, value)| Some((key, value?)));
+        let constraints = self.constraints.iter();
+        let constraints = constraints.map(|(key, value)| (key.as_str(), value));
+        let words: BTreeMap<&str, &String> = words.chain(constraints).collect();
         for (position, (key, value)) in words.into_iter().enumerate() {
             let space = if position == 0 { "" } else { " " };
             write!(formatter, "{space}{key}={}", Word(value))?;
@@ -280,7 +310,8 @@ fn words(text: &str) -> Result<BTreeMap<String, String>, String> {
 }
 
 fn check_key(key: &str) -> Result<(), String> {
-    let known: Vec<&str> = [&ORDERS[..], &REST, &PLACE].concat();
+    let constraints = CONSTRAINTS.map(|(key, _)| key);
+    let known: Vec<&str> = [&ORDERS[..], &REST, &PLACE, &constraints].concat();
     if known.contains(&key) {
         return Ok(());
     }
@@ -456,6 +487,13 @@ mod tests {
 
     #[test]
     fn wrong_words_are_explained() {
+        check_wrong("semver=1.x update=mior", "a:1", "did you mean `minor`?");
+        check_wrong(
+            "semver=1.x prerelease=true",
+            "a:1",
+            "did you mean `prereleases`?",
+        );
+        check_wrong("newest=crated", "a:1", "did you mean `created`?");
         check_wrong("", "a:1", "no order");
         check_wrong("filter=x", "a:1", "no order");
         check_wrong("semver=1.x natural=asc", "a:1", "two orders");
@@ -537,6 +575,7 @@ mod tests {
                 extract: None,
                 digest: None,
                 allow_downgrade,
+                constraints: BTreeMap::from([("update".to_owned(), "minor".to_owned())]),
             };
             prop_assert_eq!(InlineRule::parse(&rule.to_string()), Ok(rule));
         }
