@@ -51,6 +51,8 @@ impl Language {
     }
 }
 
+/// How far before a value its name is looked for, in bytes.
+const MAX_NAME: usize = 256;
 const TEMPLATE: &str = "a template is part of it";
 const ESCAPE: &str = "an escape is part of it";
 const LONG: &str = "it may run over several lines";
@@ -100,8 +102,9 @@ impl<'a> Scanner<'a> {
         } else if self.language.has_block_comments() && rest.starts_with("/*") {
             let end = self.find("*/", 2, "a comment is not closed")?;
             let inside = rest.get(2..end - 2).unwrap_or_default();
-            let line = rest.get(end..).unwrap_or_default().split('\n').next();
-            let ends_line = line.is_some_and(|line| line.trim().is_empty());
+            let behind = rest.get(end..).unwrap_or_default();
+            let behind = behind.trim_start_matches([' ', '\t', '\r']);
+            let ends_line = behind.is_empty() || behind.starts_with('\n');
             if ends_line && !inside.contains('\n') {
                 self.comment(inside);
             }
@@ -249,7 +252,11 @@ impl<'a> Scanner<'a> {
 
     /// What stands before a value on its line, without brackets and signs.
     fn name(&self, start: usize) -> String {
-        let before = self.text.get(..start).unwrap_or_default();
+        // Not the whole line: a file may be one line with a million strings.
+        let from = self
+            .text
+            .floor_char_boundary(start.saturating_sub(MAX_NAME));
+        let before = self.text.get(from..start).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         let is_sign = |character: char| !character.is_alphanumeric() && !"_-".contains(character);
         let word = line.trim_end_matches(is_sign);
@@ -257,7 +264,7 @@ impl<'a> Scanner<'a> {
             .rsplit([' ', '\t', ',', '{'])
             .next()
             .unwrap_or_default();
-        word.trim_matches(is_sign).chars().take(256).collect()
+        word.trim_matches(is_sign).to_owned()
     }
 
     /// Passes `<<END`, `<<-END` and the lines down to `END`, if they stand here.

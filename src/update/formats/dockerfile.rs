@@ -2,6 +2,8 @@
 //!
 //! A Dockerfile has comments on lines of their own only, so markers stand above what they govern.
 
+use std::collections::VecDeque;
+
 use super::page::{Comment, Page, Unreadable, Value};
 use crate::update::{Style, marker};
 
@@ -19,7 +21,7 @@ struct HereDocument<'a> {
 
 pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
     let mut page = Page::default();
-    let mut waiting = Vec::<HereDocument<'_>>::new();
+    let mut waiting = VecDeque::<HereDocument<'_>>::new();
     let escape = escape_of(text);
     let (mut start, mut continues) = (0, false);
     for line in text.split_inclusive('\n') {
@@ -28,11 +30,11 @@ pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
         start += line.len();
         let begin = offset + content.len() - content.trim_start().len();
         let content = content.trim_start();
-        if !continues && let Some(document) = waiting.first() {
+        if !continues && let Some(document) = waiting.front() {
             let line = line.trim_end_matches(['\r', '\n']);
             let tabs = if document.tabs { "\t" } else { "" };
             if line.trim_start_matches(|it| tabs.contains(it)) == document.end {
-                waiting.remove(0);
+                waiting.pop_front();
             }
             continue;
         }
@@ -50,7 +52,7 @@ pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
         here_documents(content, begin, &mut waiting);
         continues = content.ends_with(escape) || continues && content.is_empty();
     }
-    match waiting.first() {
+    match waiting.front() {
         Some(document) => Err(Unreadable {
             at: document.at,
             what: "a here-document is not closed",
@@ -132,7 +134,7 @@ fn value<'a>(start: usize, word: &'a str, name: &str) -> Option<Value<'a>> {
 }
 
 /// Finds `<<END` and `<<-END` in an instruction that takes them.
-fn here_documents<'a>(line: &'a str, start: usize, waiting: &mut Vec<HereDocument<'a>>) {
+fn here_documents<'a>(line: &'a str, start: usize, waiting: &mut VecDeque<HereDocument<'a>>) {
     if !line.contains("<<") {
         return;
     }

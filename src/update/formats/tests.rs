@@ -245,3 +245,22 @@ fn other_encodings_and_long_files_are_refused() {
     let long = "#".repeat(yaml::MAX_FILE + 1);
     assert!(matches!(problem(long.as_bytes()), Problem::OverLimit(_)));
 }
+
+#[test]
+fn hostile_files_cost_what_their_length_costs() {
+    let marked = format!("# {MARKER}\n");
+    let many = 200_000;
+    for (path, text) in [
+        (
+            "Dockerfile",
+            format!("RUN {}\n{}", "<<A ".repeat(many), "A\n".repeat(many)),
+        ),
+        ("a.tf", format!("a = [{}]\n", "\"b\",".repeat(many))),
+        ("a.json5", format!("[{}]//", "/**/'b',".repeat(many))),
+        ("a.tf", format!("a = \"{}", "${\"".repeat(many))),
+        (".env", format!("A=\"{}", "\nB='".repeat(many))),
+    ] {
+        let text = format!("{text}{marked}");
+        assert!(read(path, text.as_bytes()).setters.is_empty(), "{path}");
+    }
+}

@@ -230,10 +230,11 @@ impl<'t, 'a> Binder<'t, 'a> {
 
     /// Refuses a value that the authentication code of SOPS covers.
     fn refuse_encrypted(&self, node: &Node<'a>) -> Result<(), Problem> {
-        let refusal = self
-            .sops
-            .as_ref()
-            .and_then(|sops| sops.refuses(self.tree, node));
+        let refusal = self.sops.as_ref().and_then(|sops| match self.mode {
+            Mode::Whole | Mode::Lines => sops.refuses(self.tree, node),
+            // Rules are compiled once a file, and not once a block.
+            Mode::Embedded => Some("a block with a code (`sops.mac`) is left alone".to_owned()),
+        });
         refusal.map_or(Ok(()), |reason| Err(Problem::Encrypted(reason)))
     }
 

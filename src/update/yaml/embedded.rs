@@ -81,7 +81,7 @@ impl<'t> Embedded<'t> {
 
     /// Carries line and column, both from 1, out into the file.
     pub(super) fn place(&self, line: usize, column: usize) -> (usize, usize) {
-        let first = self.text.len() - self.text.trim_start_matches('\n').len();
+        let first = self.lines.first().map_or(0, |line| line.inner.start);
         let found = line
             .checked_sub(1 + first)
             .and_then(|line| self.lines.get(line));

@@ -4,6 +4,8 @@
 //! `mac_only_encrypted` the code covers the encrypted values alone; which these are, rules of the
 //! file say by the names of the keys on the way to the value.
 
+use std::cell::OnceCell;
+
 use regex::Regex;
 
 use super::tree::{Node, Place, Tree};
@@ -15,8 +17,31 @@ pub(super) struct Sops {
     by_comment: bool,
     unencrypted_suffix: Option<String>,
     encrypted_suffix: Option<String>,
-    unencrypted_regex: Option<String>,
-    encrypted_regex: Option<String>,
+    unencrypted_regex: Option<Pattern>,
+    encrypted_regex: Option<Pattern>,
+}
+
+/// A regular expression, compiled when the first value asks for it.
+#[derive(Debug)]
+struct Pattern {
+    text: String,
+    regex: OnceCell<Option<Regex>>,
+}
+
+impl Pattern {
+    fn new(text: String) -> Self {
+        Self {
+            text,
+            regex: OnceCell::new(),
+        }
+    }
+
+    /// Whether one of the keys matches; else the text of what is no regular expression.
+    fn matches_any(&self, keys: &[&str]) -> Result<bool, String> {
+        let regex = self.regex.get_or_init(|| Regex::new(&self.text).ok());
+        let regex = regex.as_ref().ok_or_else(|| self.text.clone())?;
+        Ok(keys.iter().any(|key| regex.is_match(key)))
+    }
 }
 
 impl Sops {
@@ -41,8 +66,8 @@ impl Sops {
                 || text("unencrypted_comment_regex").is_some(),
             unencrypted_suffix: text("unencrypted_suffix"),
             encrypted_suffix: text("encrypted_suffix"),
-            unencrypted_regex: text("unencrypted_regex"),
-            encrypted_regex: text("encrypted_regex"),
+            unencrypted_regex: text("unencrypted_regex").map(Pattern::new),
+            encrypted_regex: text("encrypted_regex").map(Pattern::new),
         })
     }
 
@@ -66,10 +91,6 @@ impl Sops {
     /// Whether the value at `keys` is encrypted; a later rule overrules an earlier one.
     fn encrypts(&self, keys: &[&str]) -> Result<bool, String> {
         let any_ends = |suffix: &String| keys.iter().any(|key| key.ends_with(suffix.as_str()));
-        let any_matches = |pattern: &String| {
-            let regex = Regex::new(pattern).map_err(|_| pattern.clone())?;
-            Ok::<_, String>(keys.iter().any(|key| regex.is_match(key)))
-        };
         let mut encrypts = true;
         if let Some(suffix) = &self.unencrypted_suffix {
             encrypts &= !any_ends(suffix);
@@ -78,10 +99,10 @@ impl Sops {
             encrypts = any_ends(suffix);
         }
         if let Some(pattern) = &self.unencrypted_regex {
-            encrypts &= !any_matches(pattern)?;
+            encrypts &= !pattern.matches_any(keys)?;
         }
         if let Some(pattern) = &self.encrypted_regex {
-            encrypts = any_matches(pattern)?;
+            encrypts = pattern.matches_any(keys)?;
         }
         Ok(encrypts)
     }

@@ -101,6 +101,8 @@ fn values_under_a_code_of_sops_are_left() {
         &format!("{{{{ if .a }}}}\na: v1 M\n{SOPS}"),
         "covers every value",
     );
+    let inside = format!("a: v1 M\n{SOPS}  mac_only_encrypted: true\n").replace('\n', "\n  ");
+    check_encrypted(&format!("b: |\n  {inside}\n"), "is left alone");
     let only = format!("{SOPS}  mac_only_encrypted: true\n");
     check_encrypted(&format!("a: v1 M\n{only}"), "encrypt this value");
     check_encrypted(
