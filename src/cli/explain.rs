@@ -193,7 +193,7 @@ async fn subjects(
             Some(image) if subject.contains(['/', '.']) => {
                 format!("no policy here is about `{}`", image.repository())
             }
-            _ => format!("there is no policy `{}`", subject),
+            _ => format!("there is no policy `{subject}`"),
         };
         return Err(Trouble::usage(&message, Some(&hint)));
     }
