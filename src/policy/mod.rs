@@ -1,4 +1,4 @@
-//! Deciding: a [`Policy`] looks at a complete [`Scan`] and gives a [`Verdict`].
+//! Deciding: a [`Policy`] looks at a complete [`Scan`](crate::scan::Scan) and gives a [`Verdict`].
 //!
 //! Pure: no clock, no input or output, no async, no floats. The answer does not depend on the
 //! order in which a registry listed its tags: every [`Order`] is total, and tags that compare

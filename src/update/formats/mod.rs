@@ -1,7 +1,7 @@
 //! The formats of files, told apart by name.
 //!
 //! YAML is read by [`yaml`]. Of the others ([`Format`]) only strings and comments matter: a scanner
-//! for each gives a [`Page`](page::Page), and markers are bound and values replaced on pages in one
+//! for each gives a `Page`, and markers are bound and values replaced on pages in one
 //! way. A marker at the end of a line governs the one string of that line; a marker on a line of
 //! its own governs the one string of the line below.
 
