@@ -87,7 +87,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         // The group is this test's own; its children would outlive a kill of the parent alone.
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let kill = Command::new("kill").args(["-KILL", "--", &group]).status();
+        if !kill.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
