@@ -14,7 +14,7 @@ use serde::Serialize;
 
 pub use self::inline::{InlineMarker, InlineRule};
 use super::formats::Format;
-use crate::{image::Repository, policy::PolicyName};
+use crate::{image::Repository, nearest::nearest, policy::PolicyName};
 
 /// The longest comment that is read as a marker, in bytes.
 pub const MAX_COMMENT: usize = 4096;
@@ -279,42 +279,9 @@ fn setter_named(text: &str) -> Result<Marker, String> {
 
 /// `; did you mean …?` where one of `known` is close to `word`, else nothing.
 fn did_you_mean(word: &str, known: &[&str]) -> String {
-    known
-        .iter()
-        .map(|candidate| {
-            (
-                distance(&word.to_ascii_lowercase(), &candidate.to_ascii_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(distance, candidate)| *distance <= 2 && *distance < candidate.len())
-        .min()
-        .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
+    nearest(word, known.iter().copied())
+        .map(|candidate| format!("; did you mean `{candidate}`?"))
         .unwrap_or_default()
-}
-
-/// The number of letters to insert, remove or replace to turn `left` into `right`.
-fn distance(left: &str, right: &str) -> usize {
-    if left.len().abs_diff(right.len()) > 2 {
-        return usize::MAX;
-    }
-    let mut row: Vec<usize> = (0..=right.chars().count()).collect();
-    for (line, from) in left.chars().enumerate() {
-        let mut diagonal = line;
-        let mut west = line + 1;
-        for (cell, to) in row.iter_mut().skip(1).zip(right.chars()) {
-            let north = *cell;
-            west = (north + 1)
-                .min(west + 1)
-                .min(diagonal + usize::from(from != to));
-            diagonal = north;
-            *cell = west;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = line + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::{Field, Marker, PolicyKey, did_you_mean, distance};
-use crate::image::{Digest, ImageReference, Repository, Tag};
+use super::{Field, Marker, PolicyKey, did_you_mean};
+use crate::{
+    image::{Digest, ImageReference, Repository, Tag},
+    nearest::nearest,
+};
 
 /// The word that opens the marker.
 const OPENING: &str = "tagwright:";
@@ -197,7 +200,7 @@ pub(super) fn is_meant(text: &str) -> bool {
         return false;
     }
     let opening = text.split([':', ' ', '\t']).next().unwrap_or(text);
-    let is_close = distance(&opening.to_lowercase(), "tagwright") <= 3;
+    let is_close = nearest(opening, ["tagwright"]).is_some();
     is_close && ORDERS.iter().any(|key| names_key(text, key))
 }
 
