@@ -7,6 +7,7 @@ use super::page::{Comment, Page, Unreadable, Value};
 use crate::update::Style;
 
 const VARIABLE: &str = "a variable or an escape is part of it";
+const NO_ROOM: &str = "there is no space between it and the comment";
 
 pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
     let mut page = Page::default();
@@ -52,8 +53,11 @@ fn scan_line<'a>(line: &'a str, start: usize, page: &mut Page<'a>) -> Option<(us
     if name == "sops_mac" {
         page.sealed = Some("its code (`sops_mac`) covers every value");
     }
-    let value_start = line.len() - rest.trim_start().len();
+    // Before a comment, an empty value stands at the `=`: written at the `#`, it would swallow it.
+    let is_empty = rest.trim_start().starts_with('#');
+    let value_start = line.len() - if is_empty { rest } else { rest.trim_start() }.len();
     let value = line.get(value_start..)?;
+    let no_room = is_empty && value.starts_with('#');
     let quote = value.chars().next().filter(|it| matches!(it, '"' | '\''));
     let (style, length, inside) = if let Some(quote) = quote {
         let inside = value.get(1..)?;
@@ -82,7 +86,9 @@ fn scan_line<'a>(line: &'a str, start: usize, page: &mut Page<'a>) -> Option<(us
         text: inside,
         name: name.to_owned(),
         group: 0,
-        refusal: has_variable.then_some(VARIABLE),
+        refusal: has_variable
+            .then_some(VARIABLE)
+            .or_else(|| no_room.then_some(NO_ROOM)),
     });
     None
 }
