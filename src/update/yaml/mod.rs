@@ -6,6 +6,7 @@
 //! prints a document.
 
 mod bind;
+pub mod discover;
 mod embedded;
 mod object;
 mod proof;

@@ -74,7 +74,7 @@ impl Covered {
     }
 
     /// Whether a block stands in these bytes.
-    fn has_block_in(&self, span: &Range<usize>) -> bool {
+    pub(super) fn has_block_in(&self, span: &Range<usize>) -> bool {
         let next = self.blocks.partition_point(|block| block.end <= span.start);
         self.blocks
             .get(next)
