@@ -4,6 +4,7 @@
     reason = "this is the edge to the environment and the clock"
 )]
 
+mod crds;
 mod demo;
 mod explain;
 mod lint;
@@ -133,6 +134,8 @@ enum Command {
     Scan(scan::ScanArguments),
     /// Check every marker of a folder; exit code 1 on findings
     Lint(lint::LintArguments),
+    /// Print the definitions of the three image kinds, for `kubectl apply -f -`
+    Crds,
     /// Print a completion script
     Completion {
         /// The shell
@@ -249,6 +252,7 @@ fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Trouble> {
             Command::Explain(arguments) => explain::execute(arguments, &global, output).await,
             Command::Scan(arguments) => scan::execute(arguments, output).await,
             Command::Lint(arguments) => lint::execute(arguments, &global, output).await,
+            Command::Crds => Ok(crds::execute(output)),
             Command::Completion { shell } => {
                 let mut script = Vec::new();
                 let mut command = Arguments::command();

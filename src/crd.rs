@@ -4,12 +4,24 @@
 //! Field for field these are Flux's; the JSON schema that is derived from them is what
 //! [`crate::config`] checks documents against. Meaning is given to them there.
 
+mod definition;
 mod policy;
+mod status;
+mod yaml;
 
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+pub use self::{
+    definition::definitions,
+    status::{
+        Condition, HeldValue, ImagePolicyStatus, ImageRef, ImageRepositoryStatus,
+        ImageUpdateAutomationStatus, ScanResult, SkippedPlace,
+    },
+    yaml::print,
+};
 
 pub use self::policy::{
     CalverPolicy, ClockName, ConstraintsSpec, DenialSpec, DigestReflectionPolicy, FilterTags,

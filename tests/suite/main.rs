@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod crds;
 mod git;
 mod registry;
 mod schema;
