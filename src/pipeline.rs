@@ -23,12 +23,10 @@ use crate::{
     printable::printable,
     scan::Registry,
     update::{
-        git::Screen,
         git::{
             Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Skipped, Snapshot, Source,
             SourceFile,
         },
-        marker::{SCREEN_VERSION, screen, screen_path},
         message::{self, Step},
         plan::{self, ChangeSet},
         template::TemplateError,
@@ -39,13 +37,6 @@ use crate::{
 const MAX_ATTEMPTS: u32 = 5;
 /// The longest pause before the first new attempt; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-
-/// Which files of a repository may hold markers.
-const SCREEN: Screen = Screen {
-    path: screen_path,
-    bytes: screen,
-    version: SCREEN_VERSION,
-};
 
 /// The doors to the world.
 #[derive(Debug)]
@@ -233,7 +224,10 @@ async fn attempt_once<R: Registry, G: Remote, V: Vault>(
     outcome: &mut Outcome,
 ) -> Result<End, Failure> {
     let source = access::remote(&ports.vault, &automation.remote).await?;
-    let snapshot = ports.remote.read(&source, SCREEN).await?;
+    let snapshot = ports
+        .remote
+        .read(&source, automation.targets.clone())
+        .await?;
     tracing::info!(
         automation = %automation.key, commit = %snapshot.base, files = snapshot.looked_at,
         marked = snapshot.files.len(), "read"
@@ -247,6 +241,7 @@ async fn attempt_once<R: Registry, G: Remote, V: Vault>(
     let scope = Scope {
         config,
         policies: Some(&automation.policies),
+        targets: &automation.targets,
         namespace: &automation.key.namespace,
     };
     let changes = decide_files(&scope, ports, listings, snapshot.files.clone()).await;

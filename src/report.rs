@@ -20,7 +20,7 @@ use crate::{
     error::Class,
     pipeline::{End, Failure, Outcome},
     update::{
-        Field, Finding,
+        Field, Finding, Origin,
         git::Skipped,
         message::Step,
         plan::{Fate, FileFinding, MarkedValue},
@@ -123,11 +123,11 @@ pub struct ImageReport {
     pub new: String,
     /// Why the policy chose it.
     pub why: String,
-    /// The values that say it, as `file:line`.
+    /// The values that say it, as `file:line`, and who says so where it is no marker.
     pub places: Vec<String>,
 }
 
-/// A marked value.
+/// A value that follows a policy.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ValueReport {
@@ -146,6 +146,8 @@ pub struct ValueReport {
     pub image: Option<String>,
     /// `image`, `tag`, `name` or `digest`.
     pub field: &'static str,
+    /// Who says that the value follows the policy.
+    pub origin: OriginReport,
     /// The value now.
     pub value: String,
     /// What becomes of it: `current`, `update`, `held`, `nothingMatched`, `unavailable`,
@@ -160,6 +162,16 @@ pub struct ValueReport {
     /// The lines of the aliases that repeat the value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<usize>,
+}
+
+/// Who says that a value follows a policy.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OriginReport {
+    /// `marker` or `discovery`.
+    pub kind: &'static str,
+    /// The marker's text, or the name of the strategy.
+    pub text: String,
 }
 
 /// Something about a file that a person should know.
@@ -422,6 +434,13 @@ impl ValueReport {
                 Field::Tag => "tag",
                 Field::Name => "name",
                 Field::Digest => "digest",
+            },
+            origin: OriginReport {
+                kind: match &value.origin {
+                    Origin::Marker(_) => "marker",
+                    Origin::Discovered(_) => "discovery",
+                },
+                text: value.origin.to_string(),
             },
             value: value.value.clone(),
             fate,

@@ -24,7 +24,7 @@ use crate::{
     policy::PolicyName,
     report::explain::{ExplainReport, PolicyReport, RecordedReport},
     scan::{Access, Registry as _},
-    update::{PolicyKey, marker::InlineRule},
+    update::{PolicyKey, marker::InlineRule, targets::Targets},
 };
 
 /// The longest file that is replayed; what follows is not read.
@@ -132,6 +132,7 @@ async fn subjects(
         let scope = Scope {
             config,
             policies: None,
+            targets: &Targets::default(),
             namespace: &global.namespace,
         };
         let mut question =
@@ -148,6 +149,7 @@ async fn subjects(
     let scope = Scope {
         config,
         policies: None,
+        targets: &Targets::default(),
         namespace: &global.namespace,
     };
     let names = named(subject, image.as_ref(), global, config);

@@ -11,7 +11,7 @@ use crate::{
     once::DocumentVault,
     pipeline::{self, Listings, Ports, Scope},
     report::lint::LintReport,
-    update::local,
+    update::{local, targets::Targets},
 };
 
 #[derive(Debug, Args)]
@@ -29,7 +29,8 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
     let config = load(global, output)?;
-    let tree = local::read(&arguments.folder)
+    let targets = Targets::default();
+    let tree = local::read(&arguments.folder, &targets)
         .map_err(|error| Trouble::new(&error, error.class(), None))?;
     let ports = Ports {
         registry: Watched::new(registry(), output.is_text()),
@@ -43,6 +44,7 @@ pub(super) async fn execute(
     let scope = Scope {
         config: &config,
         policies: None,
+        targets: &targets,
         namespace: &global.namespace,
     };
     let changes = if arguments.offline {

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::OsString,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use clap::Args;
@@ -27,6 +28,7 @@ use crate::{
         local::{self, LocalTree},
         message,
         plan::ChangeSet,
+        targets::Targets,
     },
 };
 
@@ -232,6 +234,7 @@ fn ad_hoc(
             .filter(|it| it.namespace == namespace)
             .cloned()
             .collect(),
+        targets: Arc::default(),
         suspended: false,
     })
 }
@@ -270,7 +273,8 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
         plan: None,
         end: End::Unchanged,
     };
-    let tree = match local::read(folder) {
+    let targets = Targets::default();
+    let tree = match local::read(folder, &targets) {
         Ok(tree) => tree,
         Err(error) => {
             outcome.end = End::Failed(Failure::Local(error));
@@ -286,6 +290,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     let scope = Scope {
         config,
         policies: None,
+        targets: &targets,
         namespace,
     };
     let changes = pipeline::decide_files(&scope, ports, listings, tree.files.clone()).await;

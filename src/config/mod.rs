@@ -14,6 +14,7 @@ mod schema;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,6 +29,7 @@ use crate::{
     secret::{Authority, Secret},
     update::{
         git::{Author, Branch, Checkout, PushSettings, UpdatePath},
+        targets::Targets,
         template::Template,
     },
 };
@@ -148,6 +150,8 @@ pub struct Automation {
     pub message_values: BTreeMap<String, String>,
     /// The policies that take part.
     pub policies: BTreeSet<PolicyName>,
+    /// Which values follow them, besides the marked ones.
+    pub targets: Arc<Targets>,
     /// Whether it is to be left alone.
     pub suspended: bool,
 }

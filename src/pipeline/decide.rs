@@ -23,6 +23,7 @@ use crate::{
         git::SourceFile,
         marker::InlineRule,
         plan::{self, ChangeSet, Choice, Decided, Decision, ReadFile},
+        targets::Targets,
     },
 };
 
@@ -40,6 +41,8 @@ pub struct Scope<'a> {
     pub config: &'a Config,
     /// The named policies that take part; all of them where nothing is given.
     pub policies: Option<&'a BTreeSet<PolicyName>>,
+    /// Which values follow a policy, besides the marked ones.
+    pub targets: &'a Targets,
     /// Whose `ImageRepository` documents describe the images of inline policies.
     pub namespace: &'a str,
 }
@@ -51,10 +54,10 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
     listings: &Listings,
     files: Vec<SourceFile>,
 ) -> ChangeSet {
-    let files = read_all(files);
+    let files = read_all(scope, files);
     let setters = files.iter().flat_map(|file| &file.reading.setters);
     let keys = setters
-        .map(|setter| &setter.marker.policy)
+        .map(|setter| &setter.policy)
         .cloned()
         .collect::<BTreeSet<_>>();
     let decisions = stream::iter(keys)
@@ -70,10 +73,10 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
 
 /// Finds the markers of `files` and checks that their policies exist; asks nobody.
 pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
-    let files = read_all(files);
+    let files = read_all(scope, files);
     let setters = files.iter().flat_map(|file| &file.reading.setters);
     let keys = setters
-        .map(|setter| &setter.marker.policy)
+        .map(|setter| &setter.policy)
         .collect::<BTreeSet<_>>();
     let decisions = keys.into_iter().map(|key| {
         let decision =
@@ -83,8 +86,9 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
     plan::plan(&files, &decisions.collect())
 }
 
-/// Finds the markers of every file, over all processors.
-fn read_all(files: Vec<SourceFile>) -> Vec<ReadFile> {
+/// Finds the values of every file that follow a policy, over all processors.
+fn read_all(scope: &Scope<'_>, files: Vec<SourceFile>) -> Vec<ReadFile> {
+    let targets = scope.targets;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let share = files.len().div_ceil(workers).max(1);
     let mut readings = std::thread::scope(|scope| {
@@ -92,7 +96,7 @@ fn read_all(files: Vec<SourceFile>) -> Vec<ReadFile> {
             scope.spawn(|| {
                 chunk
                     .iter()
-                    .map(|file| formats::read(&file.path, &file.bytes))
+                    .map(|file| formats::read(&file.path, &file.bytes, targets))
                     .collect::<Vec<_>>()
             })
         });

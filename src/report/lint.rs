@@ -108,7 +108,11 @@ impl LintReport {
                     format!("{fate}: {}", reason.as_deref().unwrap_or_default())
                 }
             };
-            let line = format!("{place}: {}: {words}", value.value);
+            let origin = match value.origin.kind {
+                "marker" => String::new(),
+                _ => format!(" (by {})", value.origin.text),
+            };
+            let line = format!("{place}: {}{origin}: {words}", value.value);
             let _ = writeln!(text, "{}", printable(&line));
         }
         for finding in &self.findings {

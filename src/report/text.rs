@@ -124,7 +124,7 @@ fn rows(report: &AutomationReport) -> Vec<Row> {
     });
     let mut others = BTreeMap::<(u8, String), Vec<String>>::new();
     for value in report.values.iter().filter(|value| value.fate != "update") {
-        let place = format!("{}:{}", value.file, value.line);
+        let place = place(value);
         others
             .entry((rank(value), sentence(value)))
             .or_default()
@@ -159,6 +159,15 @@ fn row(mark: char, style: Style, words: &str, places: &[String]) -> Row {
             "{words}  {DIM}{place}{DIM:#}{}",
             excerpt.collect::<String>()
         ),
+    }
+}
+
+/// Where a value stands, and who says that it follows a policy where it is no marker.
+fn place(value: &ValueReport) -> String {
+    let place = format!("{}:{}", value.file, value.line);
+    match value.origin.kind {
+        "marker" => place,
+        _ => format!("{place} by {}", value.origin.text),
     }
 }
 

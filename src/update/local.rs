@@ -14,10 +14,7 @@ use std::{
     },
 };
 
-use super::{
-    git::{Skipped, SourceFile},
-    marker::{screen, screen_path},
-};
+use super::git::{Interest, Screen, Skipped, SourceFile};
 use crate::error::Class;
 
 /// How large a file may be to be looked at.
@@ -84,7 +81,7 @@ impl LocalError {
     }
 }
 
-/// Reads a folder, or a single file, over all processors.
+/// Reads the files of a folder that `screen` keeps, or a single file, over all processors.
 ///
 /// A link that was pointed at is followed: the file or folder behind it is what is read and written.
 ///
@@ -92,13 +89,13 @@ impl LocalError {
 ///
 /// The first folder that cannot be listed or file that cannot be read: a tree with holes would
 /// look complete.
-pub fn read(root: &Path) -> Result<LocalTree, LocalError> {
+pub fn read(root: &Path, screen: &dyn Screen) -> Result<LocalTree, LocalError> {
     let root = &fs::canonicalize(root).map_err(|source| read_error(root, source))?;
     let metadata = fs::metadata(root).map_err(|source| read_error(root, source))?;
     if !metadata.is_dir() {
         return read_one(root);
     }
-    let walk = Walk::new(root);
+    let walk = Walk::new(root, screen);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let parts = std::thread::scope(|scope| {
         let handles = (0..workers).map(|_| scope.spawn(|| walk.work()));
@@ -215,6 +212,7 @@ fn read_error(path: &Path, source: io::Error) -> LocalError {
 /// Folders that wait for a worker; shared by all workers.
 struct Walk<'a> {
     root: &'a Path,
+    screen: &'a dyn Screen,
     waiting: Mutex<Vec<(PathBuf, usize)>>,
     /// Folders that wait or are being read: none left means that the walk is over.
     unfinished: AtomicUsize,
@@ -230,10 +228,11 @@ impl Drop for Finished<'_> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(root: &'a Path) -> Self {
+    fn new(root: &'a Path, screen: &'a dyn Screen) -> Self {
         let waiting = Mutex::new(vec![(PathBuf::new(), 0)]);
         Self {
             root,
+            screen,
             waiting,
             unfinished: AtomicUsize::new(1),
         }
@@ -277,7 +276,7 @@ impl<'a> Walk<'a> {
             let relative = folder.join(entry.file_name());
             let Some(path) = relative.to_str() else {
                 let path = relative.to_string_lossy().escape_debug().to_string();
-                if screen_path(&path) {
+                if self.screen.interest(&path) != Interest::Nothing {
                     part.skipped.push(Skipped {
                         path,
                         reason: "its name is not UTF-8".into(),
@@ -289,7 +288,7 @@ impl<'a> Walk<'a> {
                 if entry.file_name() != ".git" {
                     self.enter(relative, depth + 1, part);
                 }
-            } else if screen_path(path) {
+            } else if self.screen.interest(path) != Interest::Nothing {
                 if kind.is_symlink() || !kind.is_file() {
                     let reason = if kind.is_symlink() {
                         "a symbolic link"
@@ -345,7 +344,7 @@ impl<'a> Walk<'a> {
                 path: path.to_owned(),
                 reason: TOO_LARGE.to_owned(),
             });
-        } else if screen(path, buffer) {
+        } else if self.screen.interest(path) == Interest::Kept || self.screen.keeps(path, buffer) {
             part.files.push(SourceFile {
                 path: path.to_owned(),
                 bytes: buffer.clone(),
@@ -358,6 +357,7 @@ impl<'a> Walk<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::update::targets::Targets;
 
     const MARKED: &str = "image: a/b:1 # {\"$imagepolicy\": \"n:p\"}\n";
 
@@ -376,7 +376,7 @@ mod tests {
         write("notes.txt", MARKED);
         write(".git/c.yaml", MARKED);
         std::os::unix::fs::symlink("a.yaml", folder.path().join("link.yaml")).unwrap();
-        let tree = read(folder.path()).unwrap();
+        let tree = read(folder.path(), &Targets::default()).unwrap();
         let paths = tree
             .files
             .iter()
@@ -431,7 +431,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         // A socket stands for everything that would hang or surprise a reader.
         std::os::unix::net::UnixListener::bind(folder.path().join("x.yaml")).unwrap();
-        let tree = read(folder.path()).unwrap();
+        let tree = read(folder.path(), &Targets::default()).unwrap();
         assert_eq!(tree.skipped[0].reason, "no regular file");
     }
 }

@@ -34,7 +34,7 @@ pub struct Step {
     pub new: String,
     /// Why the policy chose it.
     pub why: String,
-    /// The values that say it, as `file:line`.
+    /// The values that say it, as `file:line`, and who says so where it is no marker.
     pub places: Vec<String>,
 }
 
@@ -51,7 +51,7 @@ pub fn steps(changes: &ChangeSet) -> Vec<Step> {
             .push((value, new));
     }
     let mut steps = BTreeMap::<_, Step>::new();
-    for ((file, _, policy), mut values) in groups {
+    for ((_, _, policy), mut values) in groups {
         values.sort_by_key(|(value, _)| rank(value.field));
         let is_one_image = values.windows(2).all(|pair| {
             let (first, second) = (pair[0].0.field, pair[1].0.field);
@@ -83,11 +83,8 @@ pub fn steps(changes: &ChangeSet) -> Vec<Step> {
                     .unwrap_or_default(),
                 places: Vec::new(),
             });
-            step.places.extend(
-                values
-                    .iter()
-                    .map(|(value, _)| format!("{file}:{}", value.line)),
-            );
+            step.places
+                .extend(values.iter().map(|(value, _)| value.place()));
         }
     }
     steps.into_values().collect()
@@ -132,7 +129,7 @@ pub fn message(
             object: value.object.clone(),
             old: value.value.clone(),
             new: new.to_owned(),
-            setter: value.marker.clone(),
+            setter: value.setter(),
         })
         .collect::<Vec<_>>();
     let data = MessageData {

@@ -7,7 +7,11 @@
 
 pub mod formats;
 pub mod marker;
+pub mod view;
 pub mod yaml;
+
+pub mod discovery;
+pub mod targets;
 
 pub mod plan;
 
@@ -21,13 +25,18 @@ use std::{fmt, ops::Range};
 
 use serde::Serialize;
 
+use self::discovery::Strategy;
 pub use self::marker::{Field, Marker, PolicyKey};
 
-/// A marker bound to the value that it governs.
+/// A value that follows a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setter {
-    /// What stands in the comment.
-    pub marker: Marker,
+    /// The policy that governs the value.
+    pub policy: PolicyKey,
+    /// Which part of the chosen image the value is.
+    pub field: Field,
+    /// Who says so.
+    pub origin: Origin,
     /// The bytes of the value in the file, quotes included, anchor and tag excluded.
     pub span: Range<usize>,
     /// How the value is written.
@@ -49,6 +58,25 @@ pub struct Setter {
     pub path: String,
     /// The lines of the aliases that repeat the value, where an anchor stands on it.
     pub aliases: Vec<usize>,
+}
+
+/// Who says that a value follows a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase", tag = "kind", content = "text")]
+pub enum Origin {
+    /// A comment at the value: `ns:name:tag`, or the words after `tagwright:`.
+    Marker(String),
+    /// A strategy that found the value.
+    Discovered(Strategy),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Marker(text) => formatter.write_str(text),
+            Self::Discovered(strategy) => strategy.fmt(formatter),
+        }
+    }
 }
 
 /// How a scalar is written.

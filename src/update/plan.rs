@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{
-    Edit, Field, Finding, ObjectId, PolicyKey, Setter, Style, formats, git::SourceFile,
+    Edit, Field, Finding, ObjectId, Origin, PolicyKey, Setter, Style, formats, git::SourceFile,
     yaml::Reading,
 };
 use crate::{
@@ -85,7 +85,7 @@ impl Decided {
 pub struct ChangeSet {
     /// The files to be replaced, by path.
     pub files: Vec<SourceFile>,
-    /// Every marked value, by file and place.
+    /// Every value that follows a policy, by file and place.
     pub values: Vec<MarkedValue>,
     /// What a person should know about the files.
     pub findings: Vec<FileFinding>,
@@ -102,7 +102,7 @@ pub struct FileFinding {
     pub finding: Finding,
 }
 
-/// A marked value and what becomes of it.
+/// A value that follows a policy, and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MarkedValue {
@@ -116,8 +116,8 @@ pub struct MarkedValue {
     pub path: String,
     /// The object of the document.
     pub object: ObjectId,
-    /// The marker's text.
-    pub marker: String,
+    /// Who says that the value follows the policy.
+    pub origin: Origin,
     /// The policy.
     #[serde(serialize_with = "as_text")]
     pub policy: PolicyKey,
@@ -137,6 +137,31 @@ pub struct MarkedValue {
     /// Values of one file with one group change together.
     #[serde(skip)]
     pub group: usize,
+}
+
+impl MarkedValue {
+    /// Where the value stands, `file:line`, and who says so where it is no marker.
+    pub fn place(&self) -> String {
+        let place = format!("{}:{}", self.file, self.line);
+        match &self.origin {
+            Origin::Marker(_) => place,
+            origin @ Origin::Discovered(_) => format!("{place} by {origin}"),
+        }
+    }
+
+    /// What Flux's message templates call the setter: a marker's text, or what one would say.
+    pub fn setter(&self) -> String {
+        let field = match self.field {
+            Field::Image => "",
+            Field::Tag => ":tag",
+            Field::Name => ":name",
+            Field::Digest => ":digest",
+        };
+        match &self.origin {
+            Origin::Marker(text) => text.clone(),
+            Origin::Discovered(_) => format!("{}{field}", self.policy),
+        }
+    }
 }
 
 /// What becomes of a marked value.
@@ -225,8 +250,7 @@ pub fn current_tags(
 /// A digest is needed where the policy reflects digests and some value does not have a digest of
 /// this very tag already; with [`DigestReflection::Always`], wherever a digest is written at all.
 pub fn wanted_digests(files: &[ReadFile], key: &PolicyKey, decided: &Decided) -> BTreeSet<Tag> {
-    let writes_digest =
-        |setter: &&Setter| matches!(setter.marker.field, Field::Image | Field::Digest);
+    let writes_digest = |setter: &&Setter| matches!(setter.field, Field::Image | Field::Digest);
     let groups = files.iter().flat_map(|file| groups(&file.reading.setters));
     let mut wanted = BTreeSet::new();
     for group in groups.filter(|group| group.policy == key) {
@@ -340,7 +364,7 @@ fn groups(setters: &[Setter]) -> impl Iterator<Item = Group<'_>> {
     let mut groups = BTreeMap::<(usize, &PolicyKey), Vec<&Setter>>::new();
     for setter in setters {
         groups
-            .entry((setter.group, &setter.marker.policy))
+            .entry((setter.group, &setter.policy))
             .or_default()
             .push(setter);
     }
@@ -353,10 +377,10 @@ impl Group<'_> {
     /// The tags that stand in Git for `setter`, as far as they are `image`'s: its own, and for a
     /// name or digest those beside it; never empty, `None` where there is no such tag.
     fn current_tags(&self, setter: &Setter, image: &Repository) -> Vec<Option<String>> {
-        match setter.marker.field {
+        match setter.field {
             Field::Image | Field::Tag => vec![own_tag(setter, image)],
             Field::Name | Field::Digest => {
-                let is_tag = |it: &&&Setter| it.marker.field == Field::Tag;
+                let is_tag = |it: &&&Setter| it.field == Field::Tag;
                 let beside = self.setters.iter().filter(is_tag);
                 let tags = beside.map(|it| own_tag(it, image)).collect::<Vec<_>>();
                 if tags.is_empty() { vec![None] } else { tags }
@@ -368,7 +392,7 @@ impl Group<'_> {
 /// The tag that a value holds. A block scalar ends in a line break that is no part of it.
 fn own_tag(setter: &Setter, image: &Repository) -> Option<String> {
     let value = setter.value.trim_end();
-    match setter.marker.field {
+    match setter.field {
         Field::Tag => Some(value.to_owned()),
         Field::Image => {
             let reference = value.parse::<ImageReference>().ok()?;
@@ -445,7 +469,7 @@ fn new_value(
             .map(Some)
             .ok_or_else(|| "the digest is not known".to_owned()),
     };
-    Ok(match setter.marker.field {
+    Ok(match setter.field {
         Field::Tag => selection.tag.to_string(),
         Field::Name => decided.image.to_string(),
         // Flux writes an empty text where a policy reflects no digest; so do we.
@@ -470,7 +494,7 @@ fn kept_digest(
     decided: &Decided,
     selection: &Selection,
 ) -> Option<Digest> {
-    match setter.marker.field {
+    match setter.field {
         Field::Image => {
             let reference = current_text(setter).parse::<ImageReference>().ok()?;
             let same_tag = reference.tag() == Some(&selection.tag);
@@ -513,11 +537,11 @@ fn marked(
         column: setter.column,
         path: setter.path.clone(),
         object: setter.object.clone(),
-        marker: setter.marker.text.clone(),
-        policy: setter.marker.policy.clone(),
+        origin: setter.origin.clone(),
+        policy: setter.policy.clone(),
         image: decided.map(|it| it.image.clone()),
         why: choice.map(|it| it.why.clone()),
-        field: setter.marker.field,
+        field: setter.field,
         value: setter.value.clone(),
         fate,
         aliases: setter.aliases.clone(),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -96,6 +97,7 @@ fn automation(
             .clone()
             .unwrap_or_default(),
         policies,
+        targets: Arc::default(),
         suspended: spec.suspend,
     })
 }

@@ -12,7 +12,9 @@ mod page;
 mod toml;
 
 use super::{
-    Edit,
+    Edit, Finding,
+    targets::Targets,
+    view::View,
     yaml::{self, Reading, SpliceError},
 };
 
@@ -68,18 +70,34 @@ impl Format {
     }
 }
 
-/// Finds the marked values of the file `path`; none in a file of no known format.
+/// Finds the values of the file `path` that follow a policy: by a marker, or as `targets` say.
 ///
 /// ```
+/// use tagwright::update::{formats, targets::Targets};
+///
 /// let file = b"# {\"$imagepolicy\": \"apps:web\"}\nFROM acme/web:1.4.2 AS web\n";
-/// let reading = tagwright::update::formats::read("Dockerfile", file);
+/// let reading = formats::read("Dockerfile", file, &Targets::default());
 /// assert_eq!(reading.setters[0].value, "acme/web:1.4.2");
 /// ```
-pub fn read(path: &str, bytes: &[u8]) -> Reading {
-    match Format::of(path) {
+pub fn read(path: &str, bytes: &[u8], targets: &Targets) -> Reading {
+    let mut reading = match Format::of(path) {
         Some(Format::Yaml) => yaml::read(bytes),
         Some(format) => page::read(format, bytes),
         None => Reading::default(),
+    };
+    targets.add(path, bytes, &mut reading);
+    reading
+}
+
+/// The file `path` as a tree of keys and values; nothing where its format has none.
+///
+/// # Errors
+///
+/// What keeps the file from being parsed.
+pub fn view(path: &str, bytes: &[u8]) -> Result<Option<View>, Finding> {
+    match Format::of(path) {
+        Some(Format::Yaml) => yaml::view(bytes).map(Some),
+        Some(_) | None => Ok(None),
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     dockerfile, dotenv, toml,
 };
 use crate::update::{
-    Edit, Finding, ObjectId, Problem, Setter, Style,
+    Edit, Finding, ObjectId, Origin, Problem, Setter, Style,
     marker::{self, MarkerReading, RawMarker},
     yaml::{MAX_FILE, MAX_MARKERS, Reading, SpliceError},
 };
@@ -167,8 +167,11 @@ fn bind(
         return Err(Problem::NotEditable(reason.to_owned()));
     }
     let (line, column) = lines.place(value.span.start);
+    let marker = raw.bind(value.text).map_err(Problem::Misspelt)?;
     Ok(Setter {
-        marker: raw.bind(value.text).map_err(Problem::Misspelt)?,
+        policy: marker.policy,
+        field: marker.field,
+        origin: Origin::Marker(marker.text),
         span: value.span.clone(),
         style: value.style,
         value: value.text.to_owned(),

@@ -8,6 +8,10 @@ use crate::update::{Finding, Problem, Setter};
 /// What `M` stands for in the tables.
 const MARKER: &str = r#"{"$imagepolicy": "ns:p"}"#;
 
+fn read(path: &str, bytes: &[u8]) -> Reading {
+    super::read(path, bytes, &Targets::default())
+}
+
 fn edits_to(setters: &[Setter], new: &str) -> Vec<Edit> {
     let edit = |setter: &Setter| Edit {
         span: setter.span.clone(),

@@ -12,7 +12,7 @@ use std::{
 use gix::{ObjectId, objs::Kind};
 
 use super::{
-    RemoteError, Screen, Skipped, SourceFile,
+    Interest, RemoteError, Screen, Skipped, SourceFile,
     objects::Objects,
     unmarked::{self, Findings},
     walk::{Listing, check_cancelled, skipped},
@@ -38,7 +38,7 @@ pub(super) struct Found {
 pub(super) fn inflate(
     objects: &Objects,
     mut listing: Listing,
-    screen: Screen,
+    screen: &dyn Screen,
     cancelled: &AtomicBool,
 ) -> Result<Found, RemoteError> {
     let files = &mut listing.files;
@@ -97,7 +97,7 @@ pub(super) fn inflate(
 fn inflate_batch(
     objects: &Objects,
     batch: &[(String, ObjectId)],
-    screen: Screen,
+    screen: &dyn Screen,
     found: &mut Found,
 ) -> Result<(), RemoteError> {
     let mut buffer = Vec::new();
@@ -109,7 +109,8 @@ fn inflate_batch(
         }
         let bytes = objects.read(id, Kind::Blob, &mut buffer)?;
         found.looked_at += 1;
-        if (screen.bytes)(path, bytes) {
+        let is_searched = screen.interest(path) == Interest::Searched;
+        if !is_searched || screen.keeps(path, bytes) {
             found.files.push(SourceFile {
                 path: path.clone(),
                 bytes: bytes.to_vec(),

@@ -35,7 +35,7 @@ mod push;
 mod read;
 mod remote;
 
-use std::{future::Future, time::Duration};
+use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub trait Remote: Sync {
     fn read(
         &self,
         source: &Source,
-        screen: Screen,
+        screen: Arc<dyn Screen>,
     ) -> impl Future<Output = Result<Snapshot, RemoteError>> + Send;
 
     /// Writes one commit on the snapshot's base and moves the push branch to it.
@@ -73,22 +73,34 @@ pub trait Remote: Sync {
     ) -> impl Future<Output = Result<Pushed, RemoteError>> + Send;
 }
 
-/// What decides whether a file may hold markers.
+/// What decides which files of a repository are read.
 ///
 /// Two questions, because the first one is free: a file whose path is of no interest is never
 /// inflated.
-#[derive(Clone, Copy, Debug)]
-pub struct Screen {
-    /// Whether a file of this path may hold markers at all.
-    pub path: fn(path: &str) -> bool,
-    /// Whether a file of this path, with these bytes, may hold markers.
+pub trait Screen: fmt::Debug + Send + Sync {
+    /// What a file of this path is to us.
+    fn interest(&self, path: &str) -> Interest;
+
+    /// Whether a file with these bytes is kept, where its path is [`Interest::Searched`].
     ///
     /// Of the path it may regard the file name's ending alone: the answer for one blob is
     /// remembered for all files of the same ending.
-    pub bytes: fn(path: &str, bytes: &[u8]) -> bool,
-    /// A word that changes whenever an answer of `bytes` may: what was remembered under another
-    /// word is forgotten.
-    pub version: &'static str,
+    fn keeps(&self, path: &str, bytes: &[u8]) -> bool;
+
+    /// A word that changes whenever an answer of [`Screen::keeps`] may: what was remembered under
+    /// another word is forgotten.
+    fn version(&self) -> Cow<'_, str>;
+}
+
+/// What a file is to a [`Screen`], by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// It is passed over.
+    Nothing,
+    /// Its bytes decide; once they were of no interest, they are not looked at again.
+    Searched,
+    /// It is kept, whatever its bytes are, and nothing is remembered about them.
+    Kept,
 }
 
 /// Where to read and where to push.

@@ -42,7 +42,7 @@ pub(super) struct Attempt<'a> {
     pub(super) upload: &'a Upload<'a>,
     pub(super) store: &'a Store,
     pub(super) tips: Tips,
-    pub(super) screen: Screen,
+    pub(super) screen: Arc<dyn Screen>,
     pub(super) cancelled: &'a Arc<AtomicBool>,
 }
 
@@ -108,7 +108,7 @@ impl Attempt<'_> {
             store: self.store.clone(),
             source: self.session.source.clone(),
             tips: self.tips,
-            screen: self.screen,
+            screen: Arc::clone(&self.screen),
             cancelled: Arc::clone(self.cancelled),
         };
         joined(
@@ -123,7 +123,7 @@ struct Reading {
     store: Store,
     source: Source,
     tips: Tips,
-    screen: Screen,
+    screen: Arc<dyn Screen>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -136,7 +136,7 @@ enum Step {
 impl Reading {
     fn snapshot(&self) -> Result<Snapshot, RemoteError> {
         let objects = self.store.open()?;
-        let unmarked = self.store.unmarked(self.screen.version);
+        let unmarked = self.store.unmarked(&self.screen.version());
         let listing = self.walk(&objects, &unmarked)?.complete(&objects)?;
         self.finish(&objects, unmarked, listing)
     }
@@ -144,7 +144,7 @@ impl Reading {
     fn walk(&self, objects: &Objects, unmarked: &Unmarked) -> Result<Walked, RemoteError> {
         let root = objects.commit(&self.tips.base)?.tree;
         let (path, cancelled) = (&self.source.path, &self.cancelled);
-        walk(objects, root, path, self.screen, unmarked, cancelled)
+        walk(objects, root, path, &*self.screen, unmarked, cancelled)
     }
 
     fn finish(
@@ -153,7 +153,7 @@ impl Reading {
         mut unmarked: Unmarked,
         listing: Listing,
     ) -> Result<Snapshot, RemoteError> {
-        let found = inflate(objects, listing, self.screen, &self.cancelled)?;
+        let found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
         let (snapshot, findings) = assemble(objects, self.tips, found)?;
         if !findings.is_empty() {
             unmarked.learn(findings);
@@ -175,7 +175,7 @@ fn part(reading: &Reading) -> Result<Step, RemoteError> {
     if !commits.is_empty() {
         return Ok(Step::Fetch(Wish::anew(commits, Extent::BareCommits)));
     }
-    let unmarked = reading.store.unmarked(reading.screen.version);
+    let unmarked = reading.store.unmarked(&reading.screen.version());
     let listing = match reading.walk(&objects, &unmarked)? {
         Walked::All(listing) => listing,
         Walked::Above(id) => {
@@ -248,7 +248,7 @@ pub(super) fn snapshot(
     objects: &Objects,
     tips: Tips,
     source: &Source,
-    screen: Screen,
+    screen: &dyn Screen,
     cancelled: &AtomicBool,
 ) -> Result<Snapshot, RemoteError> {
     let root = objects.commit(&tips.base)?.tree;

@@ -53,7 +53,11 @@ impl GitRemote {
 }
 
 impl Remote for GitRemote {
-    async fn read(&self, source: &Source, screen: Screen) -> Result<Snapshot, RemoteError> {
+    async fn read(
+        &self,
+        source: &Source,
+        screen: Arc<dyn Screen>,
+    ) -> Result<Snapshot, RemoteError> {
         let remote = egress::shown(&source.url);
         let deadline = Instant::now() + source.timeout;
         let cancel = Cancel::default();
@@ -98,7 +102,7 @@ impl GitRemote {
     async fn read_smart(
         &self,
         session: &Session<'_>,
-        screen: Screen,
+        screen: Arc<dyn Screen>,
         cancel: &Cancel,
     ) -> Result<Snapshot, RemoteError> {
         let upload = Upload::open(session).await?;
@@ -262,7 +266,7 @@ fn pushed(source: &Source, commit: ObjectId, previous: Option<ObjectId>) -> Push
 
 async fn read_local(
     source: Source,
-    screen: Screen,
+    screen: Arc<dyn Screen>,
     remote: String,
     cancel: &Cancel,
 ) -> Result<Snapshot, RemoteError> {
@@ -286,7 +290,7 @@ async fn read_local(
             local.tip(&source.push_branch.reference())?
         };
         let tips = Tips { base, push };
-        snapshot(&objects, tips, &source, screen, &cancelled)
+        snapshot(&objects, tips, &source, &*screen, &cancelled)
     });
     joined(reading.await, &remote)
 }

@@ -10,7 +10,7 @@ use bstr::{BStr, BString, ByteSlice as _};
 use gix::{ObjectId, objs::Kind};
 
 use super::{
-    RemoteError, Screen, Skipped, UpdatePath,
+    Interest, RemoteError, Screen, Skipped, UpdatePath,
     objects::Objects,
     tree::{self, Entry, EntryKind},
     unmarked::{self, Unmarked},
@@ -72,7 +72,7 @@ pub(super) fn walk(
     objects: &Objects,
     root: ObjectId,
     path: &UpdatePath,
-    screen: Screen,
+    screen: &dyn Screen,
     unmarked: &Unmarked,
     cancelled: &AtomicBool,
 ) -> Result<Walked, RemoteError> {
@@ -180,7 +180,7 @@ fn descend(
 
 struct Walk<'a> {
     objects: &'a Objects,
-    screen: Screen,
+    screen: &'a dyn Screen,
     unmarked: &'a Unmarked,
     listing: Listing,
     missing: Vec<ObjectId>,
@@ -188,11 +188,12 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn single(&mut self, id: ObjectId, path: &UpdatePath) {
-        if (self.screen.path)(path.as_str()) {
-            self.file(path.as_str().to_owned(), id);
-        } else {
+        match self.screen.interest(path.as_str()) {
             // Somebody named this very file, so passing over it in silence would puzzle them.
-            self.skip(path.as_str().into(), "its name is not that of a YAML file");
+            Interest::Nothing => {
+                self.skip(path.as_str().into(), "its name is not that of a YAML file");
+            }
+            interest => self.file(path.as_str().to_owned(), id, interest),
         }
     }
 
@@ -245,8 +246,9 @@ impl Walk<'_> {
             EntryKind::File if path.len() > MAX_PATH => "its path is longer than 4,096 bytes",
             EntryKind::File => match String::from_utf8(path.into()) {
                 Ok(path) => {
-                    if (self.screen.path)(&path) {
-                        self.file(path, entry.id);
+                    match self.screen.interest(&path) {
+                        Interest::Nothing => {}
+                        interest => self.file(path, entry.id, interest),
                     }
                     return;
                 }
@@ -262,8 +264,9 @@ impl Walk<'_> {
         self.skip_fitting(path.as_bstr(), reason);
     }
 
-    fn file(&mut self, path: String, id: ObjectId) {
-        if self.unmarked.holds(&unmarked::entry(&id, &path)) {
+    fn file(&mut self, path: String, id: ObjectId, interest: Interest) {
+        let is_searched = interest == Interest::Searched;
+        if is_searched && self.unmarked.holds(&unmarked::entry(&id, &path)) {
             self.listing.known += 1;
         } else {
             self.listing.files.push((path, id));
@@ -271,7 +274,7 @@ impl Walk<'_> {
     }
 
     fn skip_fitting(&mut self, path: &BStr, reason: &str) {
-        if (self.screen.path)(&path.to_str_lossy()) {
+        if self.screen.interest(&path.to_str_lossy()) != Interest::Nothing {
             self.skip(path, reason);
         }
     }

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Finding, Problem, Reading, Setter, Style,
+    Finding, Origin, Problem, Reading, Setter, Style,
     embedded::Embedded,
     object::{objects, path},
     scalar::{Target, header_before},
@@ -121,9 +121,9 @@ fn finding(comment: &Comment<'_>, problem: Problem) -> Finding {
 }
 
 /// A tree with what is needed to bind its markers.
-struct Binder<'t, 'a> {
+pub(super) struct Binder<'t, 'a> {
     tree: &'t Tree<'a>,
-    objects: Vec<ObjectId>,
+    pub(super) objects: Vec<ObjectId>,
     /// The first key of each name in each mapping.
     first_keys: HashMap<(usize, &'t str), usize>,
     /// The lines of the aliases of each anchor.
@@ -133,7 +133,7 @@ struct Binder<'t, 'a> {
 }
 
 impl<'t, 'a> Binder<'t, 'a> {
-    fn new(tree: &'t Tree<'a>, mode: Mode) -> Self {
+    pub(super) fn new(tree: &'t Tree<'a>, mode: Mode) -> Self {
         let mut first_keys = HashMap::new();
         let mut aliases = HashMap::<_, Vec<_>>::new();
         for (number, node) in tree.nodes.iter().enumerate() {
@@ -166,16 +166,12 @@ impl<'t, 'a> Binder<'t, 'a> {
         let Content::Scalar { text, .. } = &node.content else {
             return Err(Problem::OnAlias);
         };
-        self.refuse_keys(node)?;
-        self.refuse_encrypted(node)?;
-        let target = Target::find(self.tree, number, node).map_err(Problem::NotEditable)?;
-        if self.mode != Mode::Whole && is_block(node) {
-            let reason = "it is a block; here only values on one line are edited";
-            return Err(Problem::NotEditable(reason.to_owned()));
-        }
+        let target = self.target(number, node)?;
         let marker = raw.bind(text).map_err(Problem::Misspelt)?;
         Ok(Setter {
-            marker,
+            policy: marker.policy,
+            field: marker.field,
+            origin: Origin::Marker(marker.text),
             span: target.span,
             style: target.style,
             value: text.clone().into_owned(),
@@ -184,8 +180,25 @@ impl<'t, 'a> Binder<'t, 'a> {
             object: self.objects.get(node.document).cloned().unwrap_or_default(),
             group: node.parent.unwrap_or(number),
             path: path(self.tree, node),
-            aliases: self.aliases.get(&node.anchor).cloned().unwrap_or_default(),
+            aliases: self.aliases_of(node),
         })
+    }
+
+    /// What is to be replaced of the scalar `node`, or why it cannot be.
+    pub(super) fn target(&self, number: usize, node: &Node<'a>) -> Result<Target<'a>, Problem> {
+        self.refuse_keys(node)?;
+        self.refuse_encrypted(node)?;
+        let target = Target::find(self.tree, number, node).map_err(Problem::NotEditable)?;
+        if self.mode != Mode::Whole && is_block(node) {
+            let reason = "it is a block; here only values on one line are edited";
+            return Err(Problem::NotEditable(reason.to_owned()));
+        }
+        Ok(target)
+    }
+
+    /// The lines of the aliases that repeat `node`.
+    pub(super) fn aliases_of(&self, node: &Node<'a>) -> Vec<usize> {
+        self.aliases.get(&node.anchor).cloned().unwrap_or_default()
     }
 
     /// Returns a setter of the text in the block `node` as one of the file.

@@ -9,6 +9,7 @@ mod bind;
 pub mod discover;
 mod embedded;
 mod object;
+mod outline;
 mod proof;
 mod scalar;
 mod sops;
@@ -19,7 +20,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use super::{Edit, Finding, Problem, Setter, Style};
+use super::{Edit, Finding, Origin, Problem, Setter, Style, view::View};
 
 pub use self::{
     bind::MAX_MARKERS,
@@ -51,5 +52,19 @@ pub fn read(bytes: &[u8]) -> Reading {
     match tree::Tree::parse(bytes) {
         Ok(tree) => bind::bind(&tree, bind::Mode::Whole),
         Err(finding) => template::read(bytes, finding),
+    }
+}
+
+/// One file as a tree of keys and values; the text of blocks is not looked into.
+///
+/// Of a file with template blocks, it shows what a parser sees beside them.
+///
+/// # Errors
+///
+/// What keeps the file from being parsed.
+pub fn view(bytes: &[u8]) -> Result<View, Finding> {
+    match tree::Tree::parse(bytes) {
+        Ok(tree) => Ok(outline::view(&tree, bind::Mode::Whole)),
+        Err(finding) => template::view(bytes, finding),
     }
 }

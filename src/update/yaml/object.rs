@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 
 use super::tree::{Content, Node, Place, Tree};
-use crate::update::ObjectId;
+use crate::update::{
+    ObjectId,
+    view::{join, key_segment},
+};
 
 /// The longest path that is kept whole, in bytes.
 const MAX_PATH: usize = 1024;
@@ -75,23 +78,5 @@ pub(super) fn path<'a>(tree: &Tree<'a>, node: &Node<'a>) -> String {
         }
         segments.push(segment);
     }
-    let mut path = String::with_capacity(length);
-    for segment in segments.into_iter().rev() {
-        if !path.is_empty() && !segment.starts_with('[') {
-            path.push('.');
-        }
-        path.push_str(&segment);
-    }
-    path
-}
-
-/// A key as it stands in a path: in `["…"]` where it could be read as something else.
-fn key_segment(key: &str) -> Cow<'_, str> {
-    let is_word = |character: char| character.is_alphanumeric() || "_-/$".contains(character);
-    if !key.is_empty() && key.chars().all(is_word) {
-        Cow::from(key)
-    } else {
-        let quoted = key.escape_debug().to_string().replace("\\'", "'");
-        Cow::from(format!("[\"{quoted}\"]"))
-    }
+    join(segments)
 }

@@ -6,8 +6,11 @@
 
 use std::ops::Range;
 
-use super::{Finding, Problem, Reading, bind, tree::Tree};
-use crate::update::marker;
+use super::{Finding, Problem, Reading, bind, outline, tree::Tree};
+use crate::update::{
+    marker,
+    view::{Content, View},
+};
 
 /// What a block is covered with, where it is not alone on its lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,6 +191,29 @@ pub(super) fn read(bytes: &[u8], unparsable: Finding) -> Reading {
     }
     findings.sort_by_key(|finding| (finding.line, finding.column));
     reading
+}
+
+/// What a parser sees beside the template blocks; a value that a block takes part in is refused.
+pub(super) fn view(bytes: &[u8], unparsable: Finding) -> Result<View, Finding> {
+    let covered = matches!(unparsable.problem, Problem::Unparsable(_))
+        .then(|| Covered::parse(bytes))
+        .flatten();
+    let Some(covered) = covered else {
+        return Err(unparsable);
+    };
+    let Ok(tree) = Tree::parse(covered.text.as_bytes()) else {
+        return Err(unparsable);
+    };
+    let mut view = outline::view(&tree, bind::Mode::Lines);
+    for node in &mut view.nodes {
+        if let Content::Text(text) = &mut node.content
+            && covered.has_block_in(&text.span)
+        {
+            let reason = "a template block is part of it".to_owned();
+            text.refusal = Some(Problem::NotEditable(reason));
+        }
+    }
+    Ok(view)
 }
 
 #[cfg(test)]

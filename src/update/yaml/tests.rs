@@ -15,7 +15,7 @@ const DIGEST: &str = "sha256:6745aaad46d795c9836632e1fb62f24b7e7f4c843144da8e47a
 
 /// The value that a setter gets from the policies of the tables, if there is such a policy.
 fn value_of(setter: &Setter) -> Option<String> {
-    let PolicyKey::Named(policy) = &setter.marker.policy else {
+    let PolicyKey::Named(policy) = &setter.policy else {
         return Some("v2".to_owned());
     };
     let (repository, tag, digest) = match policy.to_string().as_str() {
@@ -30,7 +30,7 @@ fn value_of(setter: &Setter) -> Option<String> {
         "automation-ns:policy-with-digest" => ("image", "v1.0.0", Some(DIGEST)),
         _ => return None,
     };
-    Some(match (setter.marker.field, digest) {
+    Some(match (setter.field, digest) {
         (Field::Image, Some(digest)) => format!("{repository}:{tag}@{digest}"),
         (Field::Image, None) => format!("{repository}:{tag}"),
         (Field::Tag, _) => tag.to_owned(),

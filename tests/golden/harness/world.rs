@@ -1,6 +1,6 @@
 //! A registry from a fixture and a Git repository from a folder.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use tagwright::{
@@ -194,7 +194,11 @@ struct Redirected {
 }
 
 impl Remote for Redirected {
-    async fn read(&self, source: &Source, screen: Screen) -> Result<Snapshot, RemoteError> {
+    async fn read(
+        &self,
+        source: &Source,
+        screen: Arc<dyn Screen>,
+    ) -> Result<Snapshot, RemoteError> {
         let source = Source {
             url: self.url.clone(),
             ..source.clone()

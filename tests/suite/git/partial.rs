@@ -1,17 +1,18 @@
 //! Reading a path of a repository without fetching the rest of it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 use tagwright::{
     egress::PlainHttp,
-    update::git::{Remote as _, RemoteError, Screen, Source},
+    update::git::{Remote as _, RemoteError, Source},
 };
 
 use super::{
     git_server::{GitServer, Running},
     world::{
+        Marked,
         Node::{Executable, File, Submodule, SymbolicLink},
-        SCREEN, World, branch, has_git, path, paths, skipped,
+        World, branch, has_git, path, paths, skipped,
     },
 };
 
@@ -253,37 +254,46 @@ async fn many_files_come_with_their_folder() {
 
 #[tokio::test]
 async fn an_unchanged_file_is_looked_at_once() {
-    static LOOKS: AtomicUsize = AtomicUsize::new(0);
     if !has_git() {
         return;
     }
     let world = world();
     let server = GitServer::of(world.folder.path()).start().await;
-    let mut screen = Screen {
-        bytes: |path, bytes| {
-            LOOKS.fetch_add(1, Ordering::Relaxed);
-            (SCREEN.bytes)(path, bytes)
-        },
-        ..SCREEN
-    };
     for at in ["", "clusters/prod"] {
         // Two files are marked; the third one is not, and is known from the second read on.
-        let mut check = async |version: &'static str, expected: usize| {
-            screen.version = version;
-            LOOKS.store(0, Ordering::Relaxed);
-            let snapshot = world.remote.read(&source(&server, at), screen).await;
-            let snapshot = snapshot.expect("a snapshot");
+        let check = async |version: &'static str, expected: usize| {
+            let screen = Arc::new(Marked {
+                version,
+                ..Marked::default()
+            });
+            let source = source(&server, at);
+            let reading = world.remote.read(&source, screen.clone());
+            let snapshot = reading.await.expect("a snapshot");
             let marked = snapshot.files.len();
             assert_eq!(snapshot.looked_at, marked + 1, "{at} {version}");
-            assert_eq!(
-                LOOKS.load(Ordering::Relaxed),
-                marked + expected,
-                "{at} {version}"
-            );
+            let looks = screen.looks.load(Ordering::Relaxed);
+            assert_eq!(looks, marked + expected, "{at} {version}");
         };
         check(if at.is_empty() { "1" } else { "3" }, 1).await;
         check(if at.is_empty() { "1" } else { "3" }, 0).await;
         check(if at.is_empty() { "2" } else { "4" }, 1).await;
         check(if at.is_empty() { "2" } else { "4" }, 0).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_blob_does_not_hide_a_file_that_is_kept() {
+    if !has_git() {
+        return;
+    }
+    let files = ["plain.yaml", "plain.txt", "a/kept.txt", "b/kept.txt"];
+    let world = World::of(&files.map(|path| (path, File("the same bytes\n"))));
+    let server = GitServer::of(world.folder.path()).start().await;
+    let source = source(&server, "");
+    for _ in 0..2 {
+        let read = world.remote.read(&source, Arc::new(Marked::default()));
+        let snapshot = read.await.expect("a snapshot");
+        assert_eq!(paths(&snapshot), ["a/kept.txt", "b/kept.txt"]);
+        assert_eq!(snapshot.looked_at, 3);
     }
 }

@@ -1,9 +1,14 @@
 //! A repository to test against, made without `git`, and `git` as a witness of what became of it.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
@@ -14,8 +19,8 @@ use gix::{
 use tagwright::{
     egress::Egress,
     update::git::{
-        Author, Branch, GitRemote, NewCommit, Pushed, Remote as _, RemoteError, Screen, Snapshot,
-        Source, SourceFile, UpdatePath, remote_url,
+        Author, Branch, GitRemote, Interest, NewCommit, Pushed, Remote as _, RemoteError, Screen,
+        Snapshot, Source, SourceFile, UpdatePath, remote_url,
     },
 };
 use tempfile::TempDir;
@@ -149,7 +154,7 @@ impl World {
     }
 
     pub(crate) async fn read(&self, source: &Source) -> Result<Snapshot, RemoteError> {
-        self.remote.read(source, SCREEN).await
+        self.remote.read(source, Arc::new(Marked::default())).await
     }
 
     pub(crate) async fn push(
@@ -212,16 +217,37 @@ impl World {
     }
 }
 
-/// Keeps YAML files that hold the word `marked`.
-pub(crate) const SCREEN: Screen = Screen {
-    path: |path| {
+/// Keeps YAML files that hold the word `marked`, and every `kept.txt`.
+#[derive(Debug, Default)]
+pub(crate) struct Marked {
+    pub(crate) version: &'static str,
+    /// How many files it looked into.
+    pub(crate) looks: AtomicUsize,
+}
+
+impl Screen for Marked {
+    fn interest(&self, path: &str) -> Interest {
         let name = path.rsplit('/').next().unwrap_or(path);
         let extension = Path::new(name).extension();
-        name == "Kustomization" || extension.is_some_and(|it| it == "yaml" || it == "yml")
-    },
-    bytes: |_, bytes| bytes.windows(6).any(|window| window == b"marked"),
-    version: "1",
-};
+        if name == "kept.txt" {
+            Interest::Kept
+        } else if name == "Kustomization" || extension.is_some_and(|it| it == "yaml" || it == "yml")
+        {
+            Interest::Searched
+        } else {
+            Interest::Nothing
+        }
+    }
+
+    fn keeps(&self, _: &str, bytes: &[u8]) -> bool {
+        self.looks.fetch_add(1, Ordering::Relaxed);
+        bytes.windows(6).any(|window| window == b"marked")
+    }
+
+    fn version(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.version)
+    }
+}
 
 pub(crate) fn set(repository: &Path, branch: &str, commit: &str) {
     let file = repository.join("refs/heads").join(branch);

@@ -169,13 +169,13 @@ fn a_value_inside_a_key_is_left() {
 fn an_inline_marker_takes_its_repository_from_the_value() {
     let text = "image: ghcr.io/acme/web:1.4.2 # tagwright: semver=1.x digest=always\n";
     let setter = &read(text.as_bytes()).setters[0];
-    let PolicyKey::Inline { repository, rule } = &setter.marker.policy else {
+    let PolicyKey::Inline { repository, rule } = &setter.policy else {
         panic!("{setter:?}");
     };
     assert_eq!(repository.to_string(), "ghcr.io/acme/web");
     assert_eq!(rule, "digest=always semver=1.x");
-    assert_eq!(setter.marker.field, Field::Image);
-    assert_eq!(setter.marker.text, "semver=1.x digest=always");
+    assert_eq!(setter.field, Field::Image);
+    assert_eq!(setter.origin.to_string(), "semver=1.x digest=always");
 }
 
 #[test]

@@ -1,0 +1,60 @@
+//! Which values follow a policy: those with a marker, those that a rule names, and those that a
+//! strategy finds.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use super::{
+    discovery::{self, Discovery},
+    git::{Interest, Screen},
+    marker::{self, SCREEN_VERSION},
+    yaml::Reading,
+};
+
+/// What governs values besides markers; nothing of it where an automation does not say so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// The strategies.
+    pub discovery: Discovery,
+}
+
+impl Targets {
+    /// Adds to `reading`, which holds what is marked in the file `path`, what follows a policy
+    /// without a marker.
+    pub fn add(&self, path: &str, bytes: &[u8], reading: &mut Reading) {
+        if self.discovery.strategies.is_empty() {
+            return;
+        }
+        let found = discovery::discover(&self.discovery, path, bytes);
+        let taken = reading.setters.iter().map(|it| it.span.start);
+        let taken = taken.collect::<BTreeSet<_>>();
+        let is_free = |start: &usize| !taken.contains(start);
+        let free = found
+            .setters
+            .into_iter()
+            .filter(|it| is_free(&it.span.start));
+        reading.setters.extend(free);
+        reading.setters.sort_by_key(|setter| setter.span.start);
+        reading.findings.extend(found.findings);
+    }
+}
+
+impl Screen for Targets {
+    fn interest(&self, path: &str) -> Interest {
+        if marker::screen_path(path) {
+            Interest::Searched
+        } else {
+            Interest::Nothing
+        }
+    }
+
+    fn keeps(&self, path: &str, bytes: &[u8]) -> bool {
+        marker::screen(path, bytes) || self.discovery.keeps(path, bytes)
+    }
+
+    fn version(&self) -> Cow<'_, str> {
+        match self.discovery.word() {
+            Cow::Borrowed("") => Cow::Borrowed(SCREEN_VERSION),
+            word => Cow::Owned(format!("{SCREEN_VERSION}-{word}")),
+        }
+    }
+}
