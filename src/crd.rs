@@ -292,6 +292,13 @@ pub struct CommitSpec {
     /// What `.Values` gives in the template.
     #[serde(default)]
     pub message_template_values: Option<BTreeMap<String, String>>,
+    /// Whether the message ends in the author's `Signed-off-by`. Ours.
+    #[serde(default)]
+    pub sign_off: bool,
+    /// Who is named in `Co-authored-by`, beside the author. Ours.
+    #[serde(default)]
+    #[schemars(length(max = 25))]
+    pub co_authors: Option<Vec<CommitAuthor>>,
 }
 
 /// `git.commit.author`.

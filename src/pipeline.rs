@@ -330,6 +330,7 @@ fn plan_commit(
             (&key.namespace, &key.name),
             automation.message.as_ref(),
             &automation.message_values,
+            &automation.trailers,
             &automation.remote.path,
             &changes,
         )?;

@@ -26,7 +26,7 @@ use crate::{
     update::{
         git::{self, Author, Branch, Checkout, GitRemote, PushSettings, SourceFile, UpdatePath},
         local::{self, LocalTree},
-        message,
+        message::{self, Trailer},
         plan::ChangeSet,
         targets::Targets,
     },
@@ -73,6 +73,12 @@ struct AdHoc {
     /// Who commits
     #[arg(long, value_name = "NAME <EMAIL>", default_value = DEFAULT_AUTHOR, requires = "remote")]
     author: String,
+    /// Who is named beside the author, in `Co-authored-by`; may be repeated
+    #[arg(long, value_name = "NAME <EMAIL>", requires = "remote")]
+    co_author: Vec<String>,
+    /// End the message in the author's `Signed-off-by`
+    #[arg(long, requires = "remote")]
+    sign_off: bool,
 }
 
 pub(super) async fn plan(
@@ -205,6 +211,12 @@ fn ad_hoc(
         trouble.exit = Exit::Usage;
         trouble
     };
+    let author = parse_author(&arguments.author)?;
+    let mut trailers = Vec::new();
+    for co_author in &arguments.co_author {
+        trailers.push(Trailer::co_author(&parse_author(co_author)?));
+    }
+    trailers.extend(arguments.sign_off.then(|| Trailer::sign_off(&author)));
     let branch = Branch::new(&arguments.branch).map_err(refused)?;
     let push_branch = match &arguments.push_branch {
         Some(name) => Branch::new(name).map_err(refused)?,
@@ -225,7 +237,8 @@ fn ad_hoc(
             proxy: None,
             timeout: std::time::Duration::from_mins(5),
         },
-        author: parse_author(&arguments.author)?,
+        trailers,
+        author,
         message: None,
         message_values: std::collections::BTreeMap::new(),
         policies: config

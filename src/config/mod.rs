@@ -29,6 +29,7 @@ use crate::{
     secret::{Authority, Secret},
     update::{
         git::{Author, Branch, Checkout, PushSettings, UpdatePath},
+        message::Trailer,
         targets::Targets,
         template::Template,
     },
@@ -148,6 +149,8 @@ pub struct Automation {
     pub message: Option<Template>,
     /// What `.Values` gives in the message.
     pub message_values: BTreeMap<String, String>,
+    /// What every message ends in: who signs off, and who is named beside the author.
+    pub trailers: Vec<Trailer>,
     /// The policies that take part.
     pub policies: BTreeSet<PolicyName>,
     /// Which values follow them, besides the marked ones.

@@ -98,6 +98,23 @@ impl Range {
         &self.text
     }
 
+    /// Whether the version that `text` says lies in the range; nothing where it says none.
+    ///
+    /// Read as Masterminds/semver reads it: `v1` and `1.2` are versions, and a pre-release lies only
+    /// in a range that names one.
+    ///
+    /// ```
+    /// use tagwright::policy::Range;
+    ///
+    /// let range = Range::new("1.x").unwrap();
+    /// assert_eq!(range.contains("v1.4"), Some(true));
+    /// assert_eq!(range.contains("latest"), None);
+    /// ```
+    pub fn contains(&self, text: &str) -> Option<bool> {
+        let version = Version::coerce(text).ok()?;
+        Some(self.admits(&version, Prereleases::AsRange))
+    }
+
     /// Whether `version` lies in the range.
     pub(super) fn admits(&self, version: &Version<'_>, prereleases: Prereleases) -> bool {
         self.groups

@@ -2,14 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
+    fmt::{self, Write as _},
 };
 
 use serde::Serialize;
 
 use super::{
     Field,
-    git::UpdatePath,
+    git::{Author, UpdatePath},
     plan::{ChangeSet, MarkedValue},
     template::{FileObjectChange, MessageData, Template, TemplateError, message_value},
 };
@@ -38,11 +38,58 @@ pub struct Step {
     pub places: Vec<String>,
 }
 
+/// The last lines of a message, `Key: value`, which `git interpret-trailers` reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailer(String);
+
+impl Trailer {
+    /// `Signed-off-by`: the author says that the commit may be contributed.
+    pub fn sign_off(author: &Author) -> Self {
+        Self::of("Signed-off-by", author)
+    }
+
+    /// `Co-authored-by`: somebody who is named beside the author.
+    pub fn co_author(author: &Author) -> Self {
+        Self::of("Co-authored-by", author)
+    }
+
+    /// What could end or forge a line is left out, as in a commit's own author.
+    fn of(key: &str, Author { name, email }: &Author) -> Self {
+        let clean = |text: &str| {
+            let is_kept = |it: &char| !it.is_control() && !matches!(it, '<' | '>');
+            text.chars().filter(is_kept).collect::<String>()
+        };
+        let (name, email) = (clean(name), clean(email));
+        let name = name.trim();
+        let space = if name.is_empty() { "" } else { " " };
+        Self(format!("{key}: {name}{space}<{}>", email.trim()))
+    }
+}
+
+impl fmt::Display for Trailer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// How much of a digest is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Digests {
+    /// As much as people quote.
+    Short,
+    /// All of it, for machines.
+    Whole,
+}
+
 /// The steps of a change set, without repetition, by image.
 ///
 /// The fields of one collection that follow one policy are one step, `1.2.0@sha256:…`, as long as
 /// no field stands there twice: a whole reference has its name and its tag.
 pub fn steps(changes: &ChangeSet) -> Vec<Step> {
+    steps_with(changes, Digests::Short)
+}
+
+fn steps_with(changes: &ChangeSet, digests: Digests) -> Vec<Step> {
     let mut groups = BTreeMap::<_, Vec<(&MarkedValue, &str)>>::new();
     for (value, new) in changes.updates() {
         groups
@@ -66,10 +113,12 @@ pub fn steps(changes: &ChangeSet) -> Vec<Step> {
                     .iter()
                     .map(|(value, _)| (value.field, value.value.as_str())),
                 &image,
+                digests,
             );
             let new = joined(
                 values.iter().map(|(value, new)| (value.field, *new)),
                 &image,
+                digests,
             );
             let key = (image.clone(), policy.to_string(), old.clone(), new.clone());
             let step = steps.entry(key).or_insert_with(|| Step {
@@ -91,7 +140,11 @@ pub fn steps(changes: &ChangeSet) -> Vec<Step> {
 }
 
 /// The fields of one image as one text: `name:tag@digest`, as far as they are there.
-fn joined<'a>(fields: impl Iterator<Item = (Field, &'a str)>, image: &str) -> String {
+fn joined<'a>(
+    fields: impl Iterator<Item = (Field, &'a str)>,
+    image: &str,
+    digests: Digests,
+) -> String {
     let mut text = String::new();
     let mut last = None;
     for (field, value) in fields {
@@ -100,13 +153,13 @@ fn joined<'a>(fields: impl Iterator<Item = (Field, &'a str)>, image: &str) -> St
             (Some(Field::Name), Field::Tag) => text.push(':'),
             _ => text.push('@'),
         }
-        text.push_str(&shown(value, field, image));
+        text.push_str(&shown(value, field, image, digests));
         last = Some(field);
     }
     text
 }
 
-/// Renders the message of a commit.
+/// Renders the message of a commit; the trailers follow what the template says.
 ///
 /// # Errors
 ///
@@ -115,12 +168,13 @@ pub fn message(
     automation: (&str, &str),
     template: Option<&Template>,
     values: &BTreeMap<String, String>,
+    trailers: &[Trailer],
     path: &UpdatePath,
     changes: &ChangeSet,
 ) -> Result<String, TemplateError> {
     let default = default_message(automation, changes);
     let Some(template) = template else {
-        return Ok(default);
+        return Ok(with_trailers(default, trailers));
     };
     let changes = changes
         .updates()
@@ -140,7 +194,34 @@ pub fn message(
     let text = template.render(&message_value(&data))?;
     // A commit that says nothing helps nobody, whoever asked for it.
     let is_blank = text.trim().is_empty();
-    Ok(if is_blank { default } else { text })
+    let text = if is_blank { default } else { text };
+    Ok(with_trailers(text, trailers))
+}
+
+/// Puts trailers behind those that a message ends in, or makes them a paragraph of their own.
+fn with_trailers(mut text: String, trailers: &[Trailer]) -> String {
+    if trailers.is_empty() {
+        return text;
+    }
+    text.truncate(text.trim_end().len());
+    let last = text.rsplit("\n\n").next().unwrap_or_default();
+    let is_subject = last.len() == text.len();
+    let ends_in_trailers = !is_subject && last.lines().all(is_trailer);
+    text.push_str(if ends_in_trailers { "\n" } else { "\n\n" });
+    for trailer in trailers {
+        let _ = writeln!(text, "{trailer}");
+    }
+    text
+}
+
+fn is_trailer(line: &str) -> bool {
+    let is_key = |key: &str| {
+        !key.is_empty()
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    line.split_once(": ").is_some_and(|(key, _)| is_key(key))
 }
 
 /// One line for each image, then trailers that a machine can read.
@@ -161,7 +242,7 @@ fn default_message((namespace, name): (&str, &str), changes: &ChangeSet) -> Stri
         old,
         new,
         ..
-    } in &steps
+    } in steps_with(changes, Digests::Whole)
     {
         // A trailer is one line; an inline policy is its words, which hold no line break.
         let _ = writeln!(text, "Tagwright-Update: {image} {old} {new} by {policy}");
@@ -201,18 +282,19 @@ fn subject(steps: &[Step]) -> String {
 }
 
 /// A value as far as it is not said by the image's name.
-fn shown(value: &str, field: Field, image: &str) -> String {
+fn shown(value: &str, field: Field, image: &str, digests: Digests) -> String {
     // A block scalar ends in a line break, and a quoted one may hold any: nothing in a file may write
     // lines or trailers into a message.
     let value = printable(value.trim_end());
     let value = value.as_ref();
     match field {
         Field::Tag | Field::Name => or_nothing(value),
-        Field::Digest => or_nothing(&short_digest(value)),
+        Field::Digest => or_nothing(shown_digest(value, digests)),
         Field::Image => match value.parse::<ImageReference>() {
             Ok(reference) if reference.repository().to_string() == image => {
                 let tag = reference.tag().map(ToString::to_string);
-                let digest = reference.digest().map(|it| short_digest(it.as_str()));
+                let digest = reference.digest();
+                let digest = digest.map(|it| shown_digest(it.as_str(), digests).to_owned());
                 match [tag, digest].into_iter().flatten().collect::<Vec<_>>() {
                     parts if parts.is_empty() => "no tag".to_owned(),
                     parts => parts.join("@"),
@@ -231,12 +313,12 @@ fn or_nothing(value: &str) -> String {
     }
 }
 
-/// `sha256:` and the first twelve digits, as people quote digests.
-fn short_digest(digest: &str) -> String {
-    digest
-        .get(.."sha256:".len() + 12)
-        .unwrap_or(digest)
-        .to_owned()
+/// All of a digest, or `sha256:` and the first twelve digits, as people quote digests.
+fn shown_digest(digest: &str, digests: Digests) -> &str {
+    match digests {
+        Digests::Short => digest.get(.."sha256:".len() + 12).unwrap_or(digest),
+        Digests::Whole => digest,
+    }
 }
 
 /// Tags before digests, so that a step reads `1.2.0@sha256:…`.
@@ -246,5 +328,53 @@ fn rank(field: Field) -> u8 {
         Field::Image => 1,
         Field::Tag => 2,
         Field::Digest => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_are_one_line_whatever_a_name_holds() {
+        let author = |name: &str, email: &str| Author {
+            name: name.to_owned(),
+            email: email.to_owned(),
+        };
+        let check = |name, email, expected| {
+            let trailer = Trailer::sign_off(&author(name, email)).to_string();
+            assert_eq!(trailer, expected);
+        };
+        check("Ada", "ada@test", "Signed-off-by: Ada <ada@test>");
+        check("", "ada@test", "Signed-off-by: <ada@test>");
+        check(
+            "A\nReviewed-by: B <b>",
+            "a\n@t>",
+            "Signed-off-by: AReviewed-by: B b <a@t>",
+        );
+        let other = Trailer::co_author(&author("Bo", "bo@test")).to_string();
+        assert_eq!(other, "Co-authored-by: Bo <bo@test>");
+    }
+
+    #[test]
+    fn trailers_stand_in_the_last_paragraph() {
+        let trailer = Trailer("Signed-off-by: Ada <a@t>".to_owned());
+        let check = |text: &str, expected: &str| {
+            let signed = with_trailers(text.to_owned(), std::slice::from_ref(&trailer));
+            assert_eq!(signed, expected);
+            assert_eq!(with_trailers(text.to_owned(), &[]), text);
+        };
+        let line = "Signed-off-by: Ada <a@t>\n";
+        check("Update", &format!("Update\n\n{line}"));
+        check("Update: web\n", &format!("Update: web\n\n{line}"));
+        check("Update\n\nwhy\n\n", &format!("Update\n\nwhy\n\n{line}"));
+        check(
+            "Update\n\nKey: a\nOther-Key: b\n",
+            &format!("Update\n\nKey: a\nOther-Key: b\n{line}"),
+        );
+        check(
+            "Update\n\nKey: a\nprose\n",
+            &format!("Update\n\nKey: a\nprose\n\n{line}"),
+        );
     }
 }

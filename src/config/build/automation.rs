@@ -10,8 +10,8 @@ use super::{Config, Document, Documents, ObjectKey};
 use crate::{
     config::{Automation, RemoteSettings, duration},
     crd::{
-        GitProvider, GitReference, GitRepository, GitSpec, ImageUpdateAutomation, LabelOperator,
-        LabelSelector,
+        CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec, ImageUpdateAutomation,
+        LabelOperator, LabelSelector,
     },
     policy::PolicyName,
     update::{
@@ -19,6 +19,7 @@ use crate::{
             self, Author, Branch, Checkout, CommitId, NameError, PushOption, PushSettings, Refspec,
             UpdatePath,
         },
+        message::Trailer,
         template::{self, Template},
     },
 };
@@ -83,13 +84,12 @@ fn automation(
     let path = update_path(documents, document);
     let source = sources.iter().find(|it| it.key == source)?;
     let remote = remote(documents, document, git, source, path);
+    let author = author(&git.commit.author);
     Some(Automation {
         key: document.key.clone(),
         remote: remote?,
-        author: Author {
-            name: git.commit.author.name.clone(),
-            email: git.commit.author.email.clone(),
-        },
+        trailers: trailers(&author, git),
+        author,
         message: message.ok()?,
         message_values: git
             .commit
@@ -100,6 +100,21 @@ fn automation(
         targets: Arc::default(),
         suspended: spec.suspend,
     })
+}
+
+fn author(author: &CommitAuthor) -> Author {
+    Author {
+        name: author.name.clone(),
+        email: author.email.clone(),
+    }
+}
+
+/// The one who signs off comes last, as git itself writes it.
+fn trailers(author: &Author, git: &GitSpec) -> Vec<Trailer> {
+    let co_authors = git.commit.co_authors.iter().flatten().map(self::author);
+    let co_authors = co_authors.map(|it| Trailer::co_author(&it));
+    let sign_off = git.commit.sign_off.then(|| Trailer::sign_off(author));
+    co_authors.chain(sign_off).collect()
 }
 
 /// What would be left out silently if it were accepted: never sign less or push less than asked.

@@ -8,8 +8,12 @@ use super::{
     super::value::{Field, Struct, Value},
     Call, Function, Outcome, failed,
 };
+use crate::policy::Range;
 
-pub(super) const FUNCTIONS: &[Function] = &[Function::new("semver", 1, 1, version)];
+pub(super) const FUNCTIONS: &[Function] = &[
+    Function::new("semver", 1, 1, version),
+    Function::new("semverCompare", 2, 2, compare),
+];
 
 const TYPE: &str = "*semver.Version";
 
@@ -39,6 +43,16 @@ fn version(call: &mut Call<'_>) -> Outcome {
         ],
         text: Some(shown),
     })))
+}
+
+/// Whether a version lies in a range: `semverCompare "^1.2" "1.4.0"`.
+fn compare(call: &mut Call<'_>) -> Outcome {
+    let (range, version) = (call.text(0)?, call.text(1)?);
+    let range = Range::new(&range).map_err(|error| failed(error.to_string()))?;
+    let is_inside = range.contains(&version);
+    is_inside
+        .map(Value::Bool)
+        .ok_or_else(|| failed("Invalid Semantic Version"))
 }
 
 /// Reads a version with an optional `v` and one to three numbers.
@@ -100,7 +114,21 @@ pub(in crate::update::template) fn compare_versions(
 
 #[cfg(test)]
 mod tests {
-    use crate::update::template::tests::check;
+    use crate::update::template::tests::{check, render};
+
+    #[test]
+    fn versions_are_compared_with_ranges() {
+        check(r#"semverCompare "^1.2" "1.4.0""#, "true");
+        check(r#"semverCompare "~1.2" "1.4.0""#, "false");
+        check(r#"semverCompare ">=1.0 <2 || 3.x" "v3.1""#, "true");
+        check(r#"semverCompare "1.x" "1.4.0-rc.1""#, "false");
+        check(r#"semverCompare ">=1.0-0" "1.4.0-rc.1""#, "true");
+        check(r#""v1.4" | semverCompare "1.4.0""#, "true");
+        for fault in [r#""1.x" "latest""#, r#""one" "1.0.0""#, r#""" "1.0.0""#] {
+            let error = render(&format!("{{{{ semverCompare {fault} }}}}"));
+            assert!(error.is_err(), "{fault}");
+        }
+    }
 
     #[test]
     fn versions_are_taken_apart() {
