@@ -340,12 +340,26 @@ pub struct PushSpec {
     /// The branch; the one that was checked out where it is missing.
     #[serde(default)]
     pub branch: Option<String>,
+    /// What becomes of a push branch of its own that exists already. Not a field of Flux.
+    #[serde(default)]
+    pub mode: PushModeName,
     /// One more push.
     #[serde(default)]
     pub refspec: Option<String>,
     /// Options for the server.
     #[serde(default)]
     pub options: Option<BTreeMap<String, String>>,
+}
+
+/// What becomes of a push branch that exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PushModeName {
+    /// It is made anew on the checkout branch's tip.
+    #[default]
+    Rebuild,
+    /// Commits are added to it, as Flux does.
+    Stack,
 }
 
 /// `ImageUpdateAutomation.spec.policySelector`.

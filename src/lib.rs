@@ -22,15 +22,17 @@
 //!
 //! 1. [`once::load`] reads files, [`config::Config::read`] checks every document against the schema of
 //!    its kind ([`crd`]), follows every reference, and gives a [`config::Config`] or every fault at once.
-//! 2. [`pipeline::run`] opens the remote's secrets ([`access`]) and reads the tip of its branch:
-//!    [`update::git`] fetches one commit into a bare store and hands each blob of a known name to
-//!    [`update::marker::screen`], which most of them do not pass.
+//! 2. [`pipeline::run`] takes the automations of one remote together ([`pipeline::groups`]), opens its
+//!    secrets ([`access`]) and reads the tip of its branch: [`update::git`] fetches one commit into a
+//!    bare store and hands each blob of a known name to [`update::marker::screen`], which most of them
+//!    do not pass.
 //! 3. [`update::formats::read`] binds markers to values. Each policy that they name is asked once:
 //!    [`scan`] lists the repository (shared by all policies with the same rights,
 //!    [`pipeline::Listings`]), [`policy::select`] chooses.
 //! 4. [`update::plan::plan`] compares each value with the choice, holds what would go backwards,
 //!    splices the rest and proves it ([`update::formats::splice`]). [`update::message`] words the commit.
-//! 5. [`update::git`] writes blobs, trees and one commit, and moves the branch by compare-and-swap.
+//! 5. [`update::git`] writes blobs, trees and one commit for each automation, and moves the branches by
+//!    compare-and-swap.
 //! 6. [`report`] tells what happened, in words and in JSON.
 //!
 //! # The rooms

@@ -117,7 +117,8 @@ fn is_passed_over(entry: &Path) -> bool {
     name == b".git" || name.starts_with(b"..")
 }
 
-/// Takes every automation through the pipeline, one after the other, by name.
+/// Takes every automation through the pipeline, those of one remote together; tells what became of
+/// each, by name.
 pub async fn run<R: Registry, G: Remote, V: Vault>(
     config: &Config,
     ports: &Ports<R, G, V>,
@@ -125,9 +126,10 @@ pub async fn run<R: Registry, G: Remote, V: Vault>(
     intent: Intent,
 ) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    for automation in &config.automations {
-        outcomes.push(pipeline::run(config, automation, ports, listings, intent).await);
+    for group in pipeline::groups(&config.automations) {
+        outcomes.extend(pipeline::run(config, &group, ports, listings, intent).await);
     }
+    outcomes.sort_by(|left, right| left.automation.cmp(&right.automation));
     outcomes
 }
 

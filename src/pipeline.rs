@@ -1,31 +1,33 @@
 //! The order of things: observe, decide, act.
 //!
-//! [`run`] takes one automation through it, again from the start when somebody else was faster;
-//! [`decide_files`] is the part that a local folder shares with a Git remote. Nothing here prints,
-//! reads the environment or knows Kubernetes.
+//! [`run`] takes automations of one remote through it together, again from the start when somebody
+//! else was faster; [`groups`] says which ones these are. [`decide_files`] is the part that a local
+//! folder shares with a Git remote. Nothing here prints, reads the environment or knows Kubernetes.
 
+mod act;
 mod decide;
+mod groups;
 mod listings;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 pub use self::{
     decide::{Question, Scope, check_files, decide_files, inline_policy, question},
+    groups::groups,
     listings::Listings,
 };
 use crate::{
     access::{self, AccessError, Vault},
     config::{Automation, Config, ObjectKey},
     error::Class,
-    printable::printable,
     scan::Registry,
     update::{
         git::{
-            Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Skipped, Snapshot, Source,
-            SourceFile,
+            Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Skipped, Snapshot,
+            Source, SourceFile,
         },
         message::{self, Step},
         plan::{self, ChangeSet},
@@ -129,9 +131,9 @@ pub enum Failure {
     /// A secret could not be used.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// Git could not be read or written.
+    /// Git could not be read or written; the reason may be that of others in the same conversation.
     #[error(transparent)]
-    Remote(#[from] RemoteError),
+    Remote(Arc<RemoteError>),
     /// The commit message could not be rendered.
     #[error("cannot render the commit message")]
     Template(#[from] TemplateError),
@@ -177,113 +179,211 @@ impl Failure {
     }
 }
 
-/// Takes one automation from observation to action, again when a race was lost.
+impl From<RemoteError> for Failure {
+    fn from(error: RemoteError) -> Self {
+        Self::Remote(Arc::new(error))
+    }
+}
+
+/// Takes automations of one of the [`groups`] from observation to action, again when a race was
+/// lost; tells what became of each, in order.
+///
+/// They are read and pushed in one conversation. Where several push one branch, each decides on
+/// what those before it made, and its commit stands on theirs; whatever happens to one of them
+/// leaves the other branches alone.
 pub async fn run<R: Registry, G: Remote, V: Vault>(
     config: &Config,
-    automation: &Automation,
+    group: &[&Automation],
     ports: &Ports<R, G, V>,
     listings: &Listings,
     intent: Intent,
-) -> Outcome {
-    let mut outcome = Outcome {
-        automation: automation.key.clone(),
-        remote: automation.remote.url.to_string(),
-        branch: Some(automation.remote.push_branch.clone()),
-        observed: None,
-        plan: None,
-        end: End::Suspended,
-    };
-    if automation.suspended {
-        return outcome;
-    }
+) -> Vec<Outcome> {
+    let mut outcomes: Vec<_> = group.iter().map(|it| Outcome::suspended(it)).collect();
+    let mut waiting: Vec<usize> = (0..group.len()).collect();
+    waiting.retain(|index| group.get(*index).is_some_and(|it| !it.suspended));
     for attempt in 1.. {
-        let end = attempt_once(config, automation, ports, listings, intent, &mut outcome).await;
-        outcome.end = match end {
-            Err(Failure::Remote(error))
-                if error.class() == Class::Conflict && attempt < MAX_ATTEMPTS =>
-            {
-                tracing::info!(automation = %automation.key, attempt, "lost a race, deciding again");
-                let longest = FIRST_PAUSE * 2_u32.pow(attempt - 1);
-                tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
-                continue;
+        let members = waiting
+            .iter()
+            .filter_map(|index| group.get(*index).copied());
+        let members = members.collect::<Vec<_>>();
+        let settled = attempt_once(config, group, &members, ports, listings, intent).await;
+        for (index, outcome) in waiting.iter().zip(settled) {
+            if let Some(place) = outcomes.get_mut(*index) {
+                *place = outcome;
             }
-            Ok(end) => end,
-            Err(failure) => End::Failed(failure),
-        };
-        break;
+        }
+        let lost = outcomes.iter().filter(|it| it.has_lost_a_race());
+        // Who shares a branch with the loser stands below or above it.
+        let branches: BTreeSet<_> = lost.filter_map(|it| it.branch.clone()).collect();
+        waiting.retain(|index| {
+            let branch = outcomes.get(*index).and_then(|it| it.branch.as_ref());
+            branch.is_some_and(|branch| branches.contains(branch))
+        });
+        if waiting.is_empty() || attempt >= MAX_ATTEMPTS {
+            break;
+        }
+        tracing::info!(
+            automations = waiting.len(),
+            attempt,
+            "lost a race, deciding again"
+        );
+        let longest = FIRST_PAUSE * 2_u32.pow(attempt - 1);
+        tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
     }
-    outcome
+    outcomes
+}
+
+impl Outcome {
+    /// How an automation ends that nobody has looked at.
+    fn suspended(automation: &Automation) -> Self {
+        Self {
+            automation: automation.key.clone(),
+            remote: automation.remote.url.to_string(),
+            branch: Some(automation.remote.push_branch.clone()),
+            observed: None,
+            plan: None,
+            end: End::Suspended,
+        }
+    }
+
+    fn has_lost_a_race(&self) -> bool {
+        matches!(&self.end, End::Failed(Failure::Remote(error)) if error.class() == Class::Conflict)
+    }
+}
+
+/// An automation on its way, as far as it has come.
+struct Member<'a> {
+    automation: &'a Automation,
+    outcome: Outcome,
+    stage: Option<Stage>,
+}
+
+/// What one automation reads, and what came of it.
+struct Stage {
+    source: Source,
+    snapshot: Snapshot,
+}
+
+impl Member<'_> {
+    fn fail(&mut self, failure: impl Into<Failure>) {
+        self.outcome.end = End::Failed(failure.into());
+        self.stage = None;
+    }
+
+    fn commit(&self) -> Option<&NewCommit> {
+        self.outcome.plan.as_ref()?.commit.as_ref()
+    }
 }
 
 async fn attempt_once<R: Registry, G: Remote, V: Vault>(
     config: &Config,
-    automation: &Automation,
+    group: &[&Automation],
+    automations: &[&Automation],
     ports: &Ports<R, G, V>,
     listings: &Listings,
     intent: Intent,
-    outcome: &mut Outcome,
-) -> Result<End, Failure> {
-    let source = access::remote(&ports.vault, &automation.remote).await?;
-    let snapshot = ports
-        .remote
-        .read(&source, automation.targets.clone())
-        .await?;
-    tracing::info!(
-        automation = %automation.key, commit = %snapshot.base, files = snapshot.looked_at,
-        marked = snapshot.files.len(), "read"
-    );
-    outcome.observed = Some(Observed {
-        base: Some(snapshot.base.clone()),
-        files: snapshot.looked_at,
-        marked_files: snapshot.files.len(),
-        skipped: snapshot.skipped.clone(),
+) -> Vec<Outcome> {
+    let members = automations.iter().map(|automation| Member {
+        automation,
+        outcome: Outcome::suspended(automation),
+        stage: None,
     });
+    let mut members = members.collect::<Vec<_>>();
+    observe(&mut members, ports).await;
+    for index in 0..members.len() {
+        let Some((before, [member, ..])) = members.split_at_mut_checked(index) else {
+            continue;
+        };
+        decide(config, before, member, ports, listings).await;
+    }
+    act::act(group, &mut members, &ports.remote, intent).await;
+    members.into_iter().map(|member| member.outcome).collect()
+}
+
+/// Reads what all members need, at once.
+async fn observe<R, G: Remote, V: Vault>(members: &mut [Member<'_>], ports: &Ports<R, G, V>) {
+    let mut readers = Vec::new();
+    let mut requests = Vec::new();
+    for member in members {
+        match access::remote(&ports.vault, &member.automation.remote).await {
+            Ok(source) => {
+                let screen = member.automation.targets.clone();
+                requests.push(Request { source, screen });
+                readers.push(member);
+            }
+            Err(error) => member.fail(error),
+        }
+    }
+    let snapshots = match ports.remote.read_all(&requests).await {
+        Ok(snapshots) => snapshots,
+        Err(error) => {
+            let error = Arc::new(error);
+            for member in readers {
+                member.fail(Failure::Remote(Arc::clone(&error)));
+            }
+            return;
+        }
+    };
+    for ((member, request), snapshot) in readers.into_iter().zip(requests).zip(snapshots) {
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                member.fail(error);
+                continue;
+            }
+        };
+        tracing::info!(
+            automation = %member.automation.key, commit = %snapshot.base,
+            files = snapshot.looked_at, marked = snapshot.files.len(), "read"
+        );
+        member.outcome.observed = Some(Observed {
+            base: Some(snapshot.base.clone()),
+            files: snapshot.looked_at,
+            marked_files: snapshot.files.len(),
+            skipped: snapshot.skipped.clone(),
+        });
+        let source = request.source;
+        member.stage = Some(Stage { source, snapshot });
+    }
+}
+
+/// Decides for one member, on what those before it will have pushed to the same branch.
+async fn decide<R: Registry, G: Remote, V: Vault>(
+    config: &Config,
+    before: &[Member<'_>],
+    member: &mut Member<'_>,
+    ports: &Ports<R, G, V>,
+    listings: &Listings,
+) {
+    let automation = member.automation;
+    let Some(Stage { snapshot, .. }) = &member.stage else {
+        return;
+    };
+    let branch = &automation.remote.push_branch;
+    let below = before
+        .iter()
+        .filter(|it| it.automation.remote.push_branch == *branch)
+        .filter_map(Member::commit);
+    let (mut files, mut time) = (snapshot.files.clone(), snapshot.base_time);
+    for commit in below {
+        time = commit.time;
+        for new in &commit.files {
+            let old = files.iter_mut().find(|file| file.path == new.path);
+            if let Some(old) = old {
+                old.bytes.clone_from(&new.bytes);
+            }
+        }
+    }
     let scope = Scope {
         config,
         policies: Some(&automation.policies),
         targets: &automation.targets,
         namespace: &automation.key.namespace,
     };
-    let changes = decide_files(&scope, ports, listings, snapshot.files.clone()).await;
-    let plan = plan_commit(automation, &snapshot, changes)?;
-    let end = act(automation, ports, &source, &snapshot, &plan, intent).await;
-    outcome.plan = Some(plan);
-    end
-}
-
-async fn act<R, G: Remote, V>(
-    automation: &Automation,
-    ports: &Ports<R, G, V>,
-    source: &Source,
-    snapshot: &Snapshot,
-    plan: &Plan,
-    intent: Intent,
-) -> Result<End, Failure> {
-    let Some(commit) = &plan.commit else {
-        return Ok(end_without_change(&plan.changes));
-    };
-    may_replace(automation, snapshot)?;
-    match (intent, &snapshot.push_tip) {
-        // The default message names every step: the same words on the same base are the same commit.
-        (Intent::Plan, Some(tip))
-            if automation.message.is_none()
-                && tip.message == commit.message
-                && tip.parent.as_ref() == Some(&snapshot.base) =>
-        {
-            Ok(End::Pending(tip.commit.clone()))
-        }
-        (Intent::Plan, _) => Ok(End::Planned),
-        (Intent::Apply, tip) => {
-            let pushed = ports.remote.push(source, snapshot, commit).await?;
-            tracing::info!(
-                automation = %automation.key, branch = %pushed.branch, commit = %pushed.commit, "pushed"
-            );
-            // A push branch that holds this very commit already was not touched.
-            match tip {
-                Some(tip) if tip.commit == pushed.commit => Ok(End::Pending(pushed.commit)),
-                _ => Ok(End::Applied(pushed)),
-            }
-        }
+    let changes = decide_files(&scope, ports, listings, files.clone()).await;
+    match plan_commit(automation, &files, time, changes) {
+        Ok(plan) => member.outcome.plan = Some(plan),
+        Err(failure) => member.fail(failure),
     }
 }
 
@@ -296,28 +396,10 @@ pub fn end_without_change(changes: &ChangeSet) -> End {
     if held { End::Held } else { End::Unchanged }
 }
 
-/// A push branch of our own is rebuilt on the checkout branch's tip, while it ends in a commit that
-/// this automation made: such a commit stands on the checkout branch itself, so nobody's work is
-/// lost with it.
-fn may_replace(automation: &Automation, snapshot: &Snapshot) -> Result<(), Failure> {
-    let key = automation.key.to_string();
-    match &snapshot.push_tip {
-        Some(tip) if tip.commit != snapshot.base && tip.automation.as_ref() != Some(&key) => {
-            Err(Failure::ForeignCommits {
-                branch: automation.remote.push_branch.clone(),
-                author: match &tip.automation {
-                    Some(other) => format!("automation {}", printable(other)),
-                    None => printable(&tip.author_email).into_owned(),
-                },
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
 fn plan_commit(
     automation: &Automation,
-    snapshot: &Snapshot,
+    files: &[SourceFile],
+    below: DateTime<Utc>,
     changes: ChangeSet,
 ) -> Result<Plan, Failure> {
     if changes.files.len() > plan::MAX_FILES {
@@ -336,10 +418,11 @@ fn plan_commit(
         )?;
         commit = Some(NewCommit {
             automation: key.to_string(),
+            path: automation.remote.path.clone(),
             files: changes.files.clone(),
             message,
             author: automation.author.clone(),
-            time: commit_time(snapshot.base_time),
+            time: commit_time(below),
         });
     }
     let paths = changes
@@ -347,22 +430,19 @@ fn plan_commit(
         .iter()
         .map(|file| &file.path)
         .collect::<BTreeSet<_>>();
-    let before = snapshot
-        .files
-        .iter()
-        .filter(|file| paths.contains(&file.path))
-        .cloned();
+    let before = files.iter().filter(|file| paths.contains(&file.path));
     Ok(Plan {
         steps: message::steps(&changes),
-        before: before.collect(),
+        before: before.cloned().collect(),
         commit,
         changes,
     })
 }
 
-/// One second after the base: the same plan on the same base is the same commit, whoever makes it
-/// and whenever, so that two racing runs are harmless.
-fn commit_time(base: DateTime<Utc>) -> DateTime<Utc> {
-    base.checked_add_signed(TimeDelta::seconds(1))
-        .unwrap_or(base)
+/// One second after the commit below: the same plan on the same base is the same commit, whoever
+/// makes it and whenever, so that two racing runs are harmless.
+fn commit_time(below: DateTime<Utc>) -> DateTime<Utc> {
+    below
+        .checked_add_signed(TimeDelta::seconds(1))
+        .unwrap_or(below)
 }

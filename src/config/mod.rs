@@ -180,6 +180,29 @@ pub struct RemoteSettings {
     pub timeout: Duration,
 }
 
+impl RemoteSettings {
+    /// Whether one read serves both, and one push: the same commit of the same remote by the same
+    /// rights, and nothing different to be done to the same branch.
+    pub fn goes_with(&self, other: &Self) -> bool {
+        let Self {
+            url,
+            checkout,
+            push_branch,
+            push,
+            path: _,
+            credentials,
+            proxy,
+            timeout,
+        } = self;
+        *url == other.url
+            && *checkout == other.checkout
+            && *credentials == other.credentials
+            && *proxy == other.proxy
+            && *timeout == other.timeout
+            && (*push_branch != other.push_branch || *push == other.push)
+    }
+}
+
 /// A `v1/Secret`, with values that may stand elsewhere.
 #[derive(Clone, Debug)]
 pub struct SecretSource {

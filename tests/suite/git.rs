@@ -12,4 +12,5 @@ mod http;
 mod local;
 mod partial;
 mod refspec;
+mod together;
 mod world;

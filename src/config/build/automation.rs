@@ -11,13 +11,13 @@ use crate::{
     config::{Automation, RemoteSettings, duration},
     crd::{
         CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec, ImageUpdateAutomation,
-        LabelOperator, LabelSelector,
+        LabelOperator, LabelSelector, PushModeName,
     },
     policy::PolicyName,
     update::{
         git::{
-            self, Author, Branch, Checkout, CommitId, NameError, PushOption, PushSettings, Refspec,
-            UpdatePath,
+            self, Author, Branch, Checkout, CommitId, NameError, PushMode, PushOption,
+            PushSettings, Refspec, UpdatePath,
         },
         message::Trailer,
         template::{self, Template},
@@ -30,23 +30,27 @@ const README: &str = "see \"What it does not do yet\" in the README";
 
 pub(super) fn build(documents: &mut Documents, config: &mut Config) {
     let sources = std::mem::take(&mut documents.sources);
-    let mut push_branches = BTreeMap::new();
     for document in std::mem::take(&mut documents.automations) {
         let Some(automation) = automation(documents, &document, &sources) else {
             continue;
         };
-        let RemoteSettings {
-            url,
-            checkout,
-            push_branch,
-            ..
-        } = &automation.remote;
-        let place = (url.to_string(), push_branch.clone());
-        let other = push_branches.insert(place, document.key.clone());
-        let is_own = *checkout != Checkout::Branch(push_branch.clone());
-        if let Some(other) = other.filter(|_| is_own) {
-            let message = format!("`{push_branch}` is already the push branch of `{other}`");
-            let hint = "give each its own push branch, or make them one automation";
+        let own = &automation.remote;
+        let is_own = own.checkout != Checkout::Branch(own.push_branch.clone());
+        // Each would rebuild the branch on something else, and take the other's commits away.
+        let rival = config.automations.iter().find(|other| {
+            let other = &other.remote;
+            is_own
+                && other.url == own.url
+                && other.push_branch == own.push_branch
+                && !other.goes_with(own)
+        });
+        if let Some(rival) = rival {
+            let message = format!(
+                "`{}` is already the push branch of `{}`, which reads or pushes in another way",
+                own.push_branch, rival.key
+            );
+            let hint =
+                "give each its own push branch, or the same GitRepository, `checkout` and `push`";
             let pointer = "/spec/git/push/branch";
             document.fault(&mut documents.faults, pointer, message, Some(hint));
         }
@@ -231,6 +235,10 @@ fn push_settings(
     let options = options.collect::<Result<Vec<_>, _>>();
     let options = options.map_err(|error| fault("/spec/git/push/options", error));
     Some(PushSettings {
+        mode: match push.mode {
+            PushModeName::Rebuild => PushMode::Rebuild,
+            PushModeName::Stack => PushMode::Stack,
+        },
         refspec: refspec.ok()?,
         options: options.ok()?,
     })

@@ -11,7 +11,7 @@ use gix::{
 };
 
 use super::{
-    Author, NewCommit, RemoteError, UpdatePath,
+    Author, NewCommit, RemoteError,
     objects::Objects,
     tree::{self, EntryKind},
     walk::unsafe_tree,
@@ -31,10 +31,29 @@ pub(super) struct NewObject {
     pub(super) bytes: Vec<u8>,
 }
 
-/// A commit with everything that is new in it.
+/// Commits with everything that is new in them, each the parent of the next one.
 pub(super) struct Made {
-    pub(super) commit: ObjectId,
+    /// The last commit.
+    pub(super) tip: ObjectId,
+    /// All of them, the oldest first.
+    pub(super) commits: Vec<ObjectId>,
     pub(super) objects: Vec<NewObject>,
+}
+
+/// What the first of some commits stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ground {
+    pub(super) base: ObjectId,
+    pub(super) kind: GroundKind,
+}
+
+/// Whose commits the ground is the last one of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroundKind {
+    /// Those of what was checked out: whoever removes ours loses nothing else.
+    Checkout,
+    /// Those of the push branch, among them people's.
+    PushBranch,
 }
 
 /// The changed files, as folders within folders.
@@ -44,45 +63,45 @@ struct Folder<'a> {
     files: BTreeMap<&'a BStr, &'a [u8]>,
 }
 
-/// Makes a commit with `base` as its only parent, of nothing but the base and the arguments: the
-/// same ones give the same id.
+/// Makes commits, the first with the ground as its only parent, of nothing but the ground and the
+/// arguments: the same ones give the same ids.
 pub(super) fn make(
     objects: &Objects,
-    base: ObjectId,
-    path: &UpdatePath,
-    commit: &NewCommit,
+    ground: Ground,
+    commits: &[NewCommit],
 ) -> Result<Made, RemoteError> {
-    let refused = |reason: String| RemoteError::Refused {
-        remote: objects.remote().to_owned(),
-        reason,
+    let mut made = Made {
+        tip: ground.base,
+        commits: Vec::with_capacity(commits.len()),
+        objects: Vec::new(),
     };
-    if commit.files.len() > MAX_FILES {
-        return Err(refused("it changes more than 5,000 files".to_owned()));
+    let mut tree = objects.commit(&ground.base)?.tree;
+    for commit in commits {
+        let refused = |reason: String| RemoteError::Refused {
+            remote: objects.remote().to_owned(),
+            reason,
+        };
+        if commit.files.len() > MAX_FILES {
+            return Err(refused("it changes more than 5,000 files".to_owned()));
+        }
+        if commit.message.len() > MAX_MESSAGE {
+            return Err(refused("its message is longer than 64 KiB".to_owned()));
+        }
+        let folder = nested(commit).map_err(refused)?;
+        let new = rewrite(objects, tree, &folder, b"", &mut made.objects)?;
+        if new == tree {
+            return Err(refused("it changes nothing".to_owned()));
+        }
+        tree = new;
+        let bytes = encode(tree, made.tip, ground.kind, commit);
+        made.tip = hashed(objects, Kind::Commit, bytes, &mut made.objects)?;
+        made.commits.push(made.tip);
     }
-    if commit.message.len() > MAX_MESSAGE {
-        return Err(refused("its message is longer than 64 KiB".to_owned()));
-    }
-    let root = objects.commit(&base)?.tree;
-    let mut new = Vec::new();
-    let tree = rewrite(
-        objects,
-        root,
-        &nested(commit, path).map_err(refused)?,
-        b"",
-        &mut new,
-    )?;
-    if tree == root {
-        return Err(refused("it changes nothing".to_owned()));
-    }
-    let bytes = encode(tree, base, commit);
-    let id = hashed(objects, Kind::Commit, bytes, &mut new)?;
-    Ok(Made {
-        commit: id,
-        objects: new,
-    })
+    Ok(made)
 }
 
-fn nested<'a>(commit: &'a NewCommit, path: &UpdatePath) -> Result<Folder<'a>, String> {
+fn nested(commit: &NewCommit) -> Result<Folder<'_>, String> {
+    let path = &commit.path;
     let mut root = Folder::default();
     for file in &commit.files {
         let shown = file.path.escape_debug();
@@ -120,7 +139,12 @@ fn rewrite(
     new: &mut Vec<NewObject>,
 ) -> Result<ObjectId, RemoteError> {
     let mut buffer = Vec::new();
-    let bytes = objects.read(&id, Kind::Tree, &mut buffer)?;
+    // The tree of a commit below is not in the store yet.
+    let bytes = match new.iter().find(|object| object.id == id) {
+        Some(object) => object.bytes.clone(),
+        None => objects.read(&id, Kind::Tree, &mut buffer)?.to_vec(),
+    };
+    let bytes = bytes.as_slice();
     let mut ids = BTreeMap::new();
     for (name, below) in &folder.folders {
         let old = find(objects, bytes, name, path, EntryKind::Folder)?;
@@ -183,18 +207,25 @@ fn missing(objects: &Objects, path: &[u8], name: &BStr) -> RemoteError {
 /// A header and not a trailer: a message template says all that its user wants to be said, and
 /// amending or rebasing a commit drops headers that git does not know.
 pub(super) const AUTOMATION: &str = "tagwright-automation";
+/// The same header of a commit that stands on a push branch's own commits, so that a branch which
+/// ends in it is not taken for one that may be made anew.
+pub(super) const STACKED: &str = "tagwright-stacked";
 
-fn encode(tree: ObjectId, base: ObjectId, commit: &NewCommit) -> Vec<u8> {
+fn encode(tree: ObjectId, parent: ObjectId, ground: GroundKind, commit: &NewCommit) -> Vec<u8> {
+    let header = match ground {
+        GroundKind::Checkout => AUTOMATION,
+        GroundKind::PushBranch => STACKED,
+    };
     let signature = signature(&commit.author, commit.time);
     let object = gix::objs::Commit {
         tree,
-        parents: [base].into_iter().collect(),
+        parents: [parent].into_iter().collect(),
         author: signature.clone(),
         committer: signature,
         encoding: None,
         // Git ends a message at a NUL; what follows would be there and not be shown.
         message: commit.message.replace('\0', "").into(),
-        extra_headers: vec![(AUTOMATION.into(), commit.automation.as_str().into())],
+        extra_headers: vec![(header.into(), commit.automation.as_str().into())],
     };
     let mut bytes = Vec::new();
     object

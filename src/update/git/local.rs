@@ -20,7 +20,11 @@ use gix::{
 use url::Url;
 
 use super::{
-    Refspec, RemoteError, commit::Made, objects::Objects, push::short, reference::Overwrites,
+    NewCommit, Refspec, RemoteError,
+    commit::{Made, signature},
+    objects::Objects,
+    push::{is_author, short},
+    reference::Overwrites,
 };
 
 /// How long a reference that somebody else has locked is waited for.
@@ -101,18 +105,18 @@ impl Local {
         refspec: &Refspec,
         allowed: &[ObjectId],
         made: &Made,
-        committer: &Signature,
+        commits: &[NewCommit],
     ) -> Result<(), RemoteError> {
         let reference = refspec.destination();
         let current = self.tip(reference)?;
-        if current == Some(made.commit) {
+        if current == Some(made.tip) {
             return Ok(());
         }
         if let (Some(tip), Overwrites::Own) = (current, refspec.overwrites())
             && !allowed.contains(&tip)
         {
             let author = self.objects()?.commit(&tip)?.author_email;
-            if committer.email != author.as_bytes() {
+            if !is_author(&author, commits) {
                 return Err(RemoteError::Foreign {
                     remote: self.remote.clone(),
                     reference: reference.to_owned(),
@@ -120,7 +124,7 @@ impl Local {
                 });
             }
         }
-        self.push(reference, current, made, committer)
+        self.push(reference, current, made, commits)
     }
 
     /// Writes the objects and moves a reference from `expected` to the commit.
@@ -129,7 +133,7 @@ impl Local {
         reference: &str,
         expected: Option<ObjectId>,
         made: &Made,
-        committer: &Signature,
+        commits: &[NewCommit],
     ) -> Result<(), RemoteError> {
         let moved = || RemoteError::Moved {
             remote: self.remote.clone(),
@@ -144,9 +148,11 @@ impl Local {
             objects.write(object.kind, &object.bytes)?;
         }
         let name = self.full_name(reference)?;
-        let result = self.move_branch(name, expected, made.commit, committer);
+        let committer = commits.last().map(|it| signature(&it.author, it.time));
+        let committer = committer.unwrap_or_default();
+        let result = self.move_branch(name, expected, made.tip, &committer);
         match self.tip(reference)? {
-            Some(tip) if tip == made.commit => Ok(()),
+            Some(tip) if tip == made.tip => Ok(()),
             tip if tip != expected => Err(moved()),
             _ => Err(match result {
                 Err(error) => self.failed("move a branch", error),

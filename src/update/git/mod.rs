@@ -2,7 +2,8 @@
 //!
 //! [`Remote::read`] fetches the tip of a branch into a bare store and gives the files that a screen
 //! lets through; [`Remote::push`] writes blobs, trees and a commit and moves the branch by
-//! compare-and-swap. [`GitRemote`] is the real one: smart HTTP over [`crate::egress`], and `file:`
+//! compare-and-swap. What several automations read of one remote, and push to it, goes in one
+//! conversation. [`GitRemote`] is the real one: smart HTTP over [`crate::egress`], and `file:`
 //! for a repository on this machine.
 
 mod checkout;
@@ -47,7 +48,7 @@ pub use self::{
     checkout::{Checkout, ReferenceName},
     error::RemoteError,
     name::{Branch, CommitId, NameError, UpdatePath, remote_url},
-    reference::{PushOption, PushSettings, Refspec},
+    reference::{PushMode, PushOption, PushSettings, Refspec},
     remote::GitRemote,
 };
 
@@ -56,21 +57,75 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A Git remote, real or simulated.
 pub trait Remote: Sync {
-    /// Reads the commit that is checked out, and the files below the update path that `screen`
-    /// keeps.
+    /// Reads what is checked out once, for sources that differ in nothing but their path and what
+    /// they push: the files below each path that its screen keeps, or why that path cannot be read.
+    fn read_all(
+        &self,
+        requests: &[Request],
+    ) -> impl Future<Output = Result<Vec<Result<Snapshot, RemoteError>>, RemoteError>> + Send;
+
+    /// Writes the commits of each chain on its snapshot's base and moves its push branch to the
+    /// last one, all branches in one push; tells for each chain what became of it.
+    ///
+    /// The sources are those of one [`Remote::read_all`], and no two chains push the same branch.
+    fn push_all(
+        &self,
+        chains: &[Chain<'_>],
+    ) -> impl Future<Output = Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError>> + Send;
+
+    /// Reads for one source.
     fn read(
         &self,
         source: &Source,
         screen: Arc<dyn Screen>,
-    ) -> impl Future<Output = Result<Snapshot, RemoteError>> + Send;
+    ) -> impl Future<Output = Result<Snapshot, RemoteError>> + Send {
+        async move {
+            let source = source.clone();
+            let request = Request { source, screen };
+            let snapshots = self.read_all(std::slice::from_ref(&request)).await?;
+            only(snapshots, &request.source)
+        }
+    }
 
-    /// Writes one commit on the snapshot's base and moves the push branch to it.
+    /// Pushes one commit.
     fn push(
         &self,
         source: &Source,
         snapshot: &Snapshot,
         commit: &NewCommit,
-    ) -> impl Future<Output = Result<Pushed, RemoteError>> + Send;
+    ) -> impl Future<Output = Result<Pushed, RemoteError>> + Send {
+        async move {
+            let commits = std::slice::from_ref(commit);
+            let chain = Chain {
+                source,
+                snapshot,
+                commits,
+            };
+            let pushed = only(self.push_all(&[chain]).await?, source)?;
+            only(pushed.into_iter().map(Ok).collect(), source)
+        }
+    }
+}
+
+/// The answer to the only question.
+fn only<T>(answers: Vec<Result<T, RemoteError>>, source: &Source) -> Result<T, RemoteError> {
+    answers.into_iter().next().unwrap_or_else(|| {
+        Err(RemoteError::Refused {
+            remote: crate::egress::shown(&source.url),
+            reason: "there is no commit to push".to_owned(),
+        })
+    })
+}
+
+/// Commits for one push branch, each of them the parent of the next one.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a> {
+    /// Where to push; the sources of all commits differ in their path alone.
+    pub source: &'a Source,
+    /// What the first commit stands on.
+    pub snapshot: &'a Snapshot,
+    /// The commits, the oldest first.
+    pub commits: &'a [NewCommit],
 }
 
 /// What decides which files of a repository are read.
@@ -101,6 +156,15 @@ pub enum Interest {
     Searched,
     /// It is kept, whatever its bytes are, and nothing is remembered about them.
     Kept,
+}
+
+/// A source, and which of its files are kept.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where to read.
+    pub source: Source,
+    /// What decides.
+    pub screen: Arc<dyn Screen>,
 }
 
 /// Where to read and where to push.
@@ -143,7 +207,8 @@ impl Source {
 /// One commit's files, as far as they matter.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The commit that was read: the tip of the checkout branch, unless something else was named.
+    /// The commit that was read: the tip of the checkout branch, unless something else was named or
+    /// commits are stacked on the push branch.
     pub base: CommitId,
     /// The committer time of the base.
     pub base_time: DateTime<Utc>,
@@ -166,6 +231,8 @@ pub struct PushTip {
     pub parent: Option<CommitId>,
     /// Its tree's id, in hex.
     pub tree: String,
+    /// Its committer time.
+    pub time: DateTime<Utc>,
     /// Its author's email address.
     pub author_email: String,
     /// Its message.
@@ -198,6 +265,8 @@ pub struct Skipped {
 pub struct NewCommit {
     /// Whose commit it is, `namespace/name`: the branch may be rebuilt while it ends in one of these.
     pub automation: String,
+    /// The folder or file that the commit is confined to.
+    pub path: UpdatePath,
     /// The files to be replaced; each must exist in the base as a regular file, and keeps its mode.
     pub files: Vec<SourceFile>,
     /// The message, as it stands in the commit.

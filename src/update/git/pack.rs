@@ -9,7 +9,7 @@ use gix_pack::data::{
 use super::commit::NewObject;
 
 /// Packs the objects, each one in full: a push is a few kilobytes, and a delta would need its base.
-pub(super) fn pack(objects: &[NewObject], hash: Hash) -> Result<Vec<u8>, gix::Error> {
+pub(super) fn pack(objects: &[&NewObject], hash: Hash) -> Result<Vec<u8>, gix::Error> {
     let mut entries = Vec::with_capacity(objects.len());
     for object in objects {
         let data = Data {

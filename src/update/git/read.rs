@@ -5,7 +5,7 @@
 //! the path and the files that may hold markers are fetched; what is in the store is not asked for.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -13,7 +13,7 @@ use gix::ObjectId;
 use tokio::task;
 
 use super::{
-    PushTip, RemoteError, Screen, Snapshot, Source,
+    PushMode, PushTip, RemoteError, Request, Screen, Snapshot, Source,
     fetch::{Extent, Upload, Wish},
     http::Session,
     inflate::{Found, inflate},
@@ -36,23 +36,40 @@ pub(super) struct Tips {
     pub(super) push: Option<ObjectId>,
 }
 
+impl Tips {
+    /// What is read for a source: the checked-out commit, or the push branch that commits are
+    /// stacked on.
+    pub(super) fn of(source: &Source, checkout: ObjectId, push: Option<ObjectId>) -> Self {
+        let push = push.filter(|_| !source.checkout.is_branch(&source.push_branch));
+        let base = match source.push.mode {
+            PushMode::Rebuild => checkout,
+            PushMode::Stack => push.unwrap_or(checkout),
+        };
+        Self { base, push }
+    }
+}
+
 /// One try to fetch and read.
 pub(super) struct Attempt<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) upload: &'a Upload<'a>,
     pub(super) store: &'a Store,
-    pub(super) tips: Tips,
-    pub(super) screen: Arc<dyn Screen>,
+    /// What is read, and where it stands.
+    pub(super) sources: &'a [(&'a Request, Tips)],
     pub(super) cancelled: &'a Arc<AtomicBool>,
 }
 
+/// What was read for each source.
+pub(super) type Snapshots = Vec<Result<Snapshot, RemoteError>>;
+
 impl Attempt<'_> {
-    pub(super) async fn run(&self) -> Result<Snapshot, RemoteError> {
+    pub(super) async fn run(&self) -> Result<Snapshots, RemoteError> {
         if self.store.is_crowded() {
             self.store.clear()?;
         }
-        if self.upload.is_partial() && !self.session.source.path.as_str().is_empty() {
-            match self.part().await {
+        let mut sources = self.sources.iter();
+        if self.upload.is_partial() && sources.all(|(it, _)| !it.source.path.as_str().is_empty()) {
+            match self.parts().await {
                 // A server may offer filters in general and refuse one in particular.
                 Err(RemoteError::Unavailable { reason, .. }) => {
                     tracing::debug!(reason, "cannot fetch a part, fetching the whole commit");
@@ -63,52 +80,75 @@ impl Attempt<'_> {
         self.whole().await
     }
 
-    async fn part(&self) -> Result<Snapshot, RemoteError> {
+    async fn parts(&self) -> Result<Snapshots, RemoteError> {
         let mut asked = BTreeSet::new();
-        loop {
-            match self.on_store(|reading| part(&reading)).await? {
-                Step::Done(snapshot) => return Ok(snapshot),
-                Step::Fetch(wish) => {
-                    let again = wish
-                        .wants
-                        .iter()
-                        .find(|it| !asked.insert((**it, wish.extent)));
-                    if let Some(id) = again {
-                        return Err(RemoteError::Incomplete {
-                            remote: self.session.remote.clone(),
-                            id: id.to_string(),
-                        });
-                    }
-                    self.upload.fetch(&wish, self.store, self.cancelled).await?;
+        let mut settled = BTreeMap::new();
+        while settled.len() < self.sources.len() {
+            let mut wishes = BTreeMap::<Extent, BTreeSet<ObjectId>>::new();
+            for (index, (source, tips)) in self.sources.iter().enumerate() {
+                if settled.contains_key(&index) {
+                    continue;
                 }
+                let read = match self.on_store(source, *tips, |reading| part(&reading)).await {
+                    Ok(Step::Fetch(extent, wants)) => {
+                        wishes.entry(extent).or_default().extend(wants);
+                        continue;
+                    }
+                    Ok(Step::Done(snapshot)) => Ok(*snapshot),
+                    Err(error) => Err(of_the_path(error)?),
+                };
+                settled.insert(index, read);
+            }
+            for (extent, wants) in wishes {
+                if let Some(id) = wants.iter().find(|it| !asked.insert((**it, extent))) {
+                    return Err(RemoteError::Incomplete {
+                        remote: self.session.remote.clone(),
+                        id: id.to_string(),
+                    });
+                }
+                let wish = Wish::anew(wants, extent);
+                self.upload.fetch(&wish, self.store, self.cancelled).await?;
             }
         }
+        Ok(settled.into_values().collect())
     }
 
-    async fn whole(&self) -> Result<Snapshot, RemoteError> {
-        let wish = self.on_store(|reading| wish(&reading)).await?;
+    async fn whole(&self) -> Result<Snapshots, RemoteError> {
+        let Some((first, any)) = self.sources.first() else {
+            return Ok(Vec::new());
+        };
+        let tips = self.sources.iter().map(|(_, tips)| *tips);
+        let tips = tips.collect::<Vec<_>>();
+        let wish = self.on_store(first, *any, move |reading| wish(&reading, &tips));
+        let wish = wish.await?;
         if !wish.wants.is_empty() {
             self.upload.fetch(&wish, self.store, self.cancelled).await?;
         }
-        self.on_store(move |reading| {
-            let snapshot = reading.snapshot()?;
-            if !wish.wants.is_empty() {
-                reading.store.remember(&wish.wants)?;
-            }
-            Ok(snapshot)
-        })
-        .await
+        let mut snapshots = Vec::new();
+        for (source, tips) in self.sources {
+            let read = self.on_store(source, *tips, |reading| reading.snapshot());
+            snapshots.push(match read.await {
+                Ok(snapshot) => Ok(snapshot),
+                Err(error) => Err(of_the_path(error)?),
+            });
+        }
+        if !wish.wants.is_empty() {
+            self.store.remember(&wish.wants)?;
+        }
+        Ok(snapshots)
     }
 
     async fn on_store<T: Send + 'static>(
         &self,
+        request: &Request,
+        tips: Tips,
         work: impl FnOnce(Reading) -> Result<T, RemoteError> + Send + 'static,
     ) -> Result<T, RemoteError> {
         let reading = Reading {
             store: self.store.clone(),
-            source: self.session.source.clone(),
-            tips: self.tips,
-            screen: Arc::clone(&self.screen),
+            source: request.source.clone(),
+            tips,
+            screen: Arc::clone(&request.screen),
             cancelled: Arc::clone(self.cancelled),
         };
         joined(
@@ -129,8 +169,18 @@ struct Reading {
 
 /// What comes next when a part of a commit is read.
 enum Step {
-    Fetch(Wish),
-    Done(Snapshot),
+    Fetch(Extent, BTreeSet<ObjectId>),
+    Done(Box<Snapshot>),
+}
+
+/// An error that is about one path, and leaves the others as they are; any other ends the read.
+fn of_the_path(error: RemoteError) -> Result<RemoteError, RemoteError> {
+    match error {
+        RemoteError::NoPath { .. } | RemoteError::UnsafeTree { .. } | RemoteError::Limit { .. } => {
+            Ok(error)
+        }
+        _ => Err(error),
+    }
 }
 
 impl Reading {
@@ -173,13 +223,13 @@ fn part(reading: &Reading) -> Result<Step, RemoteError> {
         .filter(|it| !objects.contains(it));
     let commits = commits.collect::<BTreeSet<_>>();
     if !commits.is_empty() {
-        return Ok(Step::Fetch(Wish::anew(commits, Extent::BareCommits)));
+        return Ok(Step::Fetch(Extent::BareCommits, commits));
     }
     let unmarked = reading.store.unmarked(&reading.screen.version());
     let listing = match reading.walk(&objects, &unmarked)? {
         Walked::All(listing) => listing,
         Walked::Above(id) => {
-            return Ok(Step::Fetch(Wish::anew([id].into(), Extent::Bare)));
+            return Ok(Step::Fetch(Extent::Bare, [id].into()));
         }
         Walked::Below {
             missing,
@@ -197,32 +247,32 @@ fn part(reading: &Reading) -> Result<Step, RemoteError> {
             } else {
                 Extent::Trees
             };
-            let missing = missing.into_iter().collect();
-            return Ok(Step::Fetch(Wish::anew(missing, extent)));
+            return Ok(Step::Fetch(extent, missing.into_iter().collect()));
         }
     };
     let files = listing.files.iter().map(|(_, id)| *id);
     let missing: BTreeSet<_> = files.filter(|id| !objects.contains(id)).collect();
     if missing.is_empty() {
-        return reading.finish(&objects, unmarked, listing).map(Step::Done);
+        let snapshot = reading.finish(&objects, unmarked, listing)?;
+        return Ok(Step::Done(Box::new(snapshot)));
     }
     let are_few =
         missing.len() <= FEW_FILES || missing.len().saturating_mul(FILE_BY_ID) < listing.entries;
-    let wish = if are_few {
-        Wish::anew(missing, Extent::Bare)
+    Ok(if are_few {
+        Step::Fetch(Extent::Bare, missing)
     } else {
-        Wish::anew([listing.root].into(), Extent::All)
-    };
-    Ok(Step::Fetch(wish))
+        Step::Fetch(Extent::All, [listing.root].into())
+    })
 }
 
 /// Tells what is missing to have the whole of the commits.
-fn wish(reading: &Reading) -> Result<Wish, RemoteError> {
+fn wish(reading: &Reading, tips: &[Tips]) -> Result<Wish, RemoteError> {
     let objects = reading.store.open()?;
     let mut haves = reading.store.tips();
     haves.retain(|tip| objects.contains(tip));
-    let tips = [Some(reading.tips.base), reading.tips.push];
-    let mut wants: Vec<ObjectId> = tips.into_iter().flatten().collect();
+    let tips = tips.iter().flat_map(|it| [Some(it.base), it.push]);
+    let mut wants: Vec<ObjectId> = tips.flatten().collect();
+    wants.sort_unstable();
     wants.dedup();
     wants.retain(|want| !haves.contains(want));
     let mut shallow = Vec::new();
@@ -271,6 +321,7 @@ fn assemble(
                 commit: id.into(),
                 parent: commit.parents.first().copied().map(Into::into),
                 tree: commit.tree.to_string(),
+                time: commit.time,
                 author_email: commit.author_email,
                 message: commit.message,
                 automation: commit.automation,

@@ -15,10 +15,23 @@ const MAX_OPTION: usize = 8 * 1024;
 /// What a push does besides moving its branch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushSettings {
+    /// What becomes of a push branch that exists already.
+    pub mode: PushMode,
     /// One more reference for the commit.
     pub refspec: Option<Refspec>,
     /// What the server's hooks are told.
     pub options: Vec<PushOption>,
+}
+
+/// What becomes of a push branch that is not what was read, and exists already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PushMode {
+    /// It is made anew on what was read, unless somebody else's commit would be lost.
+    #[default]
+    Rebuild,
+    /// It is what is read, and commits are added to it.
+    Stack,
 }
 
 /// One more reference that the commit is pushed to, in Git's notation `source:destination`.

@@ -1,7 +1,7 @@
 //! The real remote: which way to go for an address, and the order of the steps.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
     sync::{
@@ -19,19 +19,20 @@ use tokio::{
 use crate::egress::{self, Egress};
 
 use super::{
-    Checkout, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
-    commit::{self, Made},
+    Chain, Checkout, PushMode, Pushed, Remote, RemoteError, Request, Source,
+    commit::{self, Ground, GroundKind, Made},
     fetch::Upload,
     http::Session,
     local::Local,
     objects::Objects,
-    push::Push,
-    read::{Attempt, Tips, snapshot},
+    push::{Change, Push},
+    read::{Attempt, Snapshots, Tips, snapshot},
     store::Store,
 };
 
 /// How many existing branches a message names where the wanted one does not exist.
 const NAMED_BRANCHES: usize = 5;
+
 /// Reads and pushes over smart HTTP, and to repositories on this machine.
 #[derive(Debug)]
 pub struct GitRemote {
@@ -53,20 +54,19 @@ impl GitRemote {
 }
 
 impl Remote for GitRemote {
-    async fn read(
-        &self,
-        source: &Source,
-        screen: Arc<dyn Screen>,
-    ) -> Result<Snapshot, RemoteError> {
+    async fn read_all(&self, requests: &[Request]) -> Result<Snapshots, RemoteError> {
+        let Some(Request { source, .. }) = requests.first() else {
+            return Ok(Vec::new());
+        };
         let remote = egress::shown(&source.url);
         let deadline = Instant::now() + source.timeout;
         let cancel = Cancel::default();
         let reading = async {
             if source.url.scheme() == "file" {
-                read_local(source.clone(), screen, remote.clone(), &cancel).await
+                read_local(requests.to_vec(), remote.clone(), &cancel).await
             } else {
                 let session = Session::new(&self.egress, source, remote.clone(), deadline);
-                self.read_smart(&session, screen, &cancel).await
+                self.read_smart(&session, requests, &cancel).await
             }
         };
         match timeout_at(deadline, reading).await {
@@ -75,20 +75,25 @@ impl Remote for GitRemote {
         }
     }
 
-    async fn push(
+    async fn push_all(
         &self,
-        source: &Source,
-        snapshot: &Snapshot,
-        commit: &NewCommit,
-    ) -> Result<Pushed, RemoteError> {
+        chains: &[Chain<'_>],
+    ) -> Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError> {
+        let Some(Chain { source, .. }) = chains.first() else {
+            return Ok(Vec::new());
+        };
         let remote = egress::shown(&source.url);
         let deadline = Instant::now() + source.timeout;
         let pushing = async {
             if source.url.scheme() == "file" {
-                push_local(source, snapshot, commit, remote.clone()).await
+                let mut results = Vec::new();
+                for chain in chains {
+                    results.push(push_local(chain, remote.clone()).await);
+                }
+                Ok(results)
             } else {
                 let session = Session::new(&self.egress, source, remote.clone(), deadline);
-                self.push_smart(&session, snapshot, commit).await
+                self.push_smart(&session, chains).await
             }
         };
         match timeout_at(deadline, pushing).await {
@@ -102,19 +107,18 @@ impl GitRemote {
     async fn read_smart(
         &self,
         session: &Session<'_>,
-        screen: Arc<dyn Screen>,
+        requests: &[Request],
         cancel: &Cancel,
-    ) -> Result<Snapshot, RemoteError> {
+    ) -> Result<Snapshots, RemoteError> {
         let upload = Upload::open(session).await?;
-        let tips = smart_tips(&upload, session).await?;
+        let sources = smart_tips(&upload, session, requests).await?;
         let store = Store::of(&self.store, session.source, upload.hash, &session.remote);
         let _held = self.lock(store.folder()).await;
         let attempt = Attempt {
             session,
             upload: &upload,
             store: &store,
-            tips,
-            screen,
+            sources: &sources,
             cancelled: &cancel.0,
         };
         match attempt.run().await {
@@ -130,39 +134,45 @@ impl GitRemote {
     async fn push_smart(
         &self,
         session: &Session<'_>,
-        snapshot: &Snapshot,
-        commit: &NewCommit,
-    ) -> Result<Pushed, RemoteError> {
-        let source = session.source;
-        let base = snapshot.base.object();
-        let store = Store::of(&self.store, source, base.kind(), &session.remote);
+        chains: &[Chain<'_>],
+    ) -> Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError> {
+        let hash = chains.first().map(|it| it.snapshot.base.object().kind());
+        let hash = hash.unwrap_or(gix::hash::Kind::Sha1);
+        let store = Store::of(&self.store, session.source, hash, &session.remote);
         let _held = self.lock(store.folder()).await;
-        let made = make(
-            {
-                let store = store.clone();
-                move || store.open()
-            },
-            base,
-            source,
-            commit,
-            &session.remote,
-        )
-        .await?;
-        let push = Push {
-            session,
-            store: &store,
-            base,
-            expected: expected(source, snapshot),
-            commit,
-            made: &made,
-        };
-        let previous = push.run().await?;
-        let commit = made.commit;
-        let kept = task::spawn_blocking(move || keep(&store, base, &made));
-        if let Err(error) = joined(kept.await, &session.remote) {
-            tracing::debug!(%error, "could not keep the pushed objects; they will be fetched");
+        let mut changes = Vec::new();
+        for chain in chains {
+            let opened = store.clone();
+            let made = make(move || opened.open(), chain, &session.remote).await;
+            changes.push(made.map(|made| change(chain, made)));
         }
-        Ok(pushed(source, commit, previous))
+        let ready: Vec<_> = changes.iter().filter_map(|it| it.as_ref().ok()).collect();
+        let push = Push::open(session, &store, &ready).await?;
+        let mut results = push.run(&ready).await.into_iter();
+        let mut all = Vec::new();
+        for change in changes {
+            let change = match change {
+                Ok(change) => change,
+                Err(error) => {
+                    all.push(Err(error));
+                    continue;
+                }
+            };
+            let Some(result) = results.next() else {
+                break;
+            };
+            let Ok(previous) = result else {
+                all.push(result.map(|_| Vec::new()));
+                continue;
+            };
+            all.push(Ok(pushed(&change, previous)));
+            let (store, base, made) = (store.clone(), change.ground.base, change.made);
+            let kept = task::spawn_blocking(move || keep(&store, base, &made));
+            if let Err(error) = joined(kept.await, &session.remote) {
+                tracing::debug!(%error, "could not keep the pushed objects; they will be fetched");
+            }
+        }
+        Ok(all)
     }
 
     /// One store is used by one read or push at a time.
@@ -176,17 +186,22 @@ impl GitRemote {
     }
 }
 
-async fn smart_tips(upload: &Upload<'_>, session: &Session<'_>) -> Result<Tips, RemoteError> {
-    let source = session.source;
-    let pushed = source.push_branch.reference();
-    let read = source.checkout.reference();
-    let wanted: Vec<_> = read.iter().chain([&pushed]).cloned().collect();
+async fn smart_tips<'a>(
+    upload: &Upload<'_>,
+    session: &Session<'_>,
+    requests: &'a [Request],
+) -> Result<Vec<(&'a Request, Tips)>, RemoteError> {
+    let checkout = &session.source.checkout;
+    let read = checkout.reference();
+    let pushed = requests.iter().map(|it| it.source.push_branch.reference());
+    let wanted: BTreeSet<_> = read.iter().cloned().chain(pushed).collect();
+    let wanted: Vec<_> = wanted.into_iter().collect();
     let references = upload.references(&wanted).await?;
     let find = |name: &str| {
         let peeled = references.get(&format!("{name}^{{}}"));
         peeled.or_else(|| references.get(name)).copied()
     };
-    let base = match (&source.checkout, &read) {
+    let base = match (checkout, &read) {
         (Checkout::Commit(id), _) => Some(id.object()).filter(|id| id.kind() == upload.hash),
         (_, Some(name)) => find(name),
         (_, None) => None,
@@ -196,15 +211,14 @@ async fn smart_tips(upload: &Upload<'_>, session: &Session<'_>) -> Result<Tips, 
         let others = all.keys().take(NAMED_BRANCHES);
         let others = others.filter_map(|name| name.strip_prefix("refs/heads/"));
         let others = others.map(|name| name.escape_debug().to_string()).collect();
-        return Err(nothing_to_read(&session.remote, &source.checkout, others));
+        return Err(nothing_to_read(&session.remote, checkout, others));
     };
-    Ok(Tips {
-        base,
-        push: references
-            .get(&pushed)
-            .copied()
-            .filter(|_| !source.checkout.is_branch(&source.push_branch)),
-    })
+    let sources = requests.iter().map(|request| {
+        let source = &request.source;
+        let push = references.get(&source.push_branch.reference()).copied();
+        (request, Tips::of(source, base, push))
+    });
+    Ok(sources.collect())
 }
 
 fn nothing_to_read(remote: &str, checkout: &Checkout, others: Vec<String>) -> RemoteError {
@@ -222,8 +236,26 @@ fn nothing_to_read(remote: &str, checkout: &Checkout, others: Vec<String>) -> Re
         },
     }
 }
+/// What the first commit of a chain stands on.
+fn ground(chain: &Chain<'_>) -> Ground {
+    let base = chain.snapshot.base.object();
+    let tip = chain.snapshot.push_tip.as_ref();
+    let is_stacked = chain.source.push.mode == PushMode::Stack
+        && tip.is_some_and(|tip| tip.commit.object() == base);
+    let kind = if is_stacked {
+        GroundKind::PushBranch
+    } else {
+        GroundKind::Checkout
+    };
+    Ground { base, kind }
+}
+
 /// Where the push branch must be for the push to go ahead.
-fn expected(source: &Source, snapshot: &Snapshot) -> Option<ObjectId> {
+fn expected(
+    Chain {
+        source, snapshot, ..
+    }: &Chain<'_>,
+) -> Option<ObjectId> {
     if source.checkout.is_branch(&source.push_branch) {
         return Some(snapshot.base.object());
     }
@@ -231,15 +263,23 @@ fn expected(source: &Source, snapshot: &Snapshot) -> Option<ObjectId> {
     tip.map(|tip| tip.commit.object())
 }
 
+fn change<'a>(chain: &Chain<'a>, made: Made) -> Change<'a> {
+    Change {
+        source: chain.source,
+        ground: ground(chain),
+        expected: expected(chain),
+        commits: chain.commits,
+        made,
+    }
+}
+
 async fn make(
     open: impl FnOnce() -> Result<Objects, RemoteError> + Send + 'static,
-    base: ObjectId,
-    source: &Source,
-    commit: &NewCommit,
+    chain: &Chain<'_>,
     remote: &str,
 ) -> Result<Made, RemoteError> {
-    let (path, commit) = (source.path.clone(), commit.clone());
-    let making = task::spawn_blocking(move || commit::make(&open()?, base, &path, &commit));
+    let (ground, commits) = (ground(chain), chain.commits.to_vec());
+    let making = task::spawn_blocking(move || commit::make(&open()?, ground, &commits));
     joined(making.await, remote)
 }
 
@@ -251,30 +291,43 @@ fn keep(store: &Store, base: ObjectId, made: &Made) -> Result<(), RemoteError> {
     }
     // Of a base that is here in part only, the new commit is not the missing part.
     if store.tips().contains(&base) {
-        store.remember(&[made.commit])?;
+        store.remember(&made.commits)?;
     }
     Ok(())
 }
 
-fn pushed(source: &Source, commit: ObjectId, previous: Option<ObjectId>) -> Pushed {
-    Pushed {
-        commit: commit.into(),
-        branch: source.push_branch.clone(),
-        previous: previous.map(Into::into),
-    }
+/// One push for each commit, the branch going through all of them.
+fn pushed(change: &Change<'_>, mut previous: Option<ObjectId>) -> Vec<Pushed> {
+    let is_repeated = previous == Some(change.made.tip);
+    let commits = change.made.commits.iter().map(|commit| {
+        let before = if is_repeated {
+            Some(*commit)
+        } else {
+            previous.replace(*commit)
+        };
+        Pushed {
+            commit: (*commit).into(),
+            branch: change.source.push_branch.clone(),
+            previous: before.map(Into::into),
+        }
+    });
+    commits.collect()
 }
 
 async fn read_local(
-    source: Source,
-    screen: Arc<dyn Screen>,
+    requests: Vec<Request>,
     remote: String,
     cancel: &Cancel,
-) -> Result<Snapshot, RemoteError> {
+) -> Result<Snapshots, RemoteError> {
     let cancelled = Arc::clone(&cancel.0);
     let shown = remote.clone();
     let reading = task::spawn_blocking(move || {
-        let local = Local::open(&source.url, &shown)?;
-        let base = match (&source.checkout, source.checkout.reference()) {
+        let Some(Request { source, .. }) = requests.first() else {
+            return Ok(Vec::new());
+        };
+        let Source { url, checkout, .. } = source;
+        let local = Local::open(url, &shown)?;
+        let base = match (checkout, checkout.reference()) {
             (Checkout::Commit(id), _) => Some(id.object()),
             (_, Some(name)) => local.commit_of(&name)?,
             (_, None) => None,
@@ -282,29 +335,25 @@ async fn read_local(
         let objects = local.objects()?;
         let Some(base) = base.filter(|id| objects.contains(id)) else {
             let others = local.some_branches(NAMED_BRANCHES)?;
-            return Err(nothing_to_read(&shown, &source.checkout, others));
+            return Err(nothing_to_read(&shown, checkout, others));
         };
-        let push = if source.checkout.is_branch(&source.push_branch) {
-            None
-        } else {
-            local.tip(&source.push_branch.reference())?
-        };
-        let tips = Tips { base, push };
-        snapshot(&objects, tips, &source, &*screen, &cancelled)
+        let snapshots = requests.iter().map(|Request { source, screen }| {
+            let push = if source.checkout.is_branch(&source.push_branch) {
+                None
+            } else {
+                local.tip(&source.push_branch.reference())?
+            };
+            let tips = Tips::of(source, base, push);
+            snapshot(&objects, tips, source, &**screen, &cancelled)
+        });
+        Ok(snapshots.collect())
     });
     joined(reading.await, &remote)
 }
 
-async fn push_local(
-    source: &Source,
-    snapshot: &Snapshot,
-    commit: &NewCommit,
-    remote: String,
-) -> Result<Pushed, RemoteError> {
-    let base = snapshot.base.object();
-    let expected = expected(source, snapshot);
-    let committer = commit::signature(&commit.author, commit.time);
-    let (source, commit, shown) = (source.clone(), commit.clone(), remote.clone());
+async fn push_local(chain: &Chain<'_>, remote: String) -> Result<Vec<Pushed>, RemoteError> {
+    let (ground, expected) = (ground(chain), expected(chain));
+    let (source, commits, shown) = (chain.source.clone(), chain.commits.to_vec(), remote.clone());
     let pushing = task::spawn_blocking(move || {
         if !source.push.options.is_empty() {
             return Err(RemoteError::Unsupported {
@@ -315,21 +364,33 @@ async fn push_local(
             });
         }
         let local = Local::open(&source.url, &shown)?;
-        let made = commit::make(&local.objects()?, base, &source.path, &commit)?;
+        let made = commit::make(&local.objects()?, ground, &commits)?;
         let branch = source.push_branch.reference();
         let current = local.tip(&branch)?;
-        let allowed = [base].into_iter().chain(expected).collect::<Vec<_>>();
+        let allowed = [ground.base]
+            .into_iter()
+            .chain(expected)
+            .collect::<Vec<_>>();
         if let Some(refspec) = &source.push.refspec
             && refspec.destination() != branch
-            && (current == expected || current == Some(made.commit))
+            && (current == expected || current == Some(made.tip))
         {
-            local.push_also(refspec, &allowed, &made, &committer)?;
+            local.push_also(refspec, &allowed, &made, &commits)?;
         }
-        if current == Some(made.commit) {
-            return Ok(pushed(&source, made.commit, Some(made.commit)));
-        }
-        local.push(&branch, expected, &made, &committer)?;
-        Ok(pushed(&source, made.commit, expected))
+        let previous = if current == Some(made.tip) {
+            current
+        } else {
+            local.push(&branch, expected, &made, &commits)?;
+            expected
+        };
+        let change = Change {
+            source: &source,
+            ground,
+            expected,
+            commits: &commits,
+            made,
+        };
+        Ok(pushed(&change, previous))
     });
     joined(pushing.await, &remote)
 }

@@ -1,4 +1,6 @@
-//! Sending a commit to a server: one reference at a time, compare-and-swap, and the report on it.
+//! Sending commits to a server: compare-and-swap for each reference, and the report on it.
+
+use std::collections::BTreeSet;
 
 use gix::{ObjectId, hash::Kind as Hash};
 
@@ -10,6 +12,24 @@ use super::{
     packet::{self, Malformed},
     report::Report,
 };
+
+/// One reference on its way.
+pub(super) struct Move<'a> {
+    reference: &'a str,
+    expected: Option<ObjectId>,
+    made: &'a Made,
+}
+
+impl<'a> Move<'a> {
+    /// From where the reference must be to the last commit.
+    pub(super) fn new(reference: &'a str, expected: Option<ObjectId>, made: &'a Made) -> Self {
+        Self {
+            reference,
+            expected,
+            made,
+        }
+    }
+}
 
 /// The half of a server that takes.
 pub(super) struct Receive<'a> {
@@ -35,9 +55,6 @@ impl<'a> Receive<'a> {
         if offer.hash() != Ok(hash) {
             return unsupported("it takes objects of another format than it gives");
         }
-        if !session.source.push.options.is_empty() && !offer.has("push-options") {
-            return unsupported("it does not take push options");
-        }
         Ok(Self {
             session,
             server,
@@ -50,23 +67,37 @@ impl<'a> Receive<'a> {
         self.server.advertisement.references.get(reference).copied()
     }
 
-    /// Asks the server to move `reference` from `expected` to the commit.
+    /// Refuses options that the server would not hear of.
+    pub(super) fn takes(&self, options: &[PushOption]) -> Result<(), RemoteError> {
+        if options.is_empty() || self.server.advertisement.has("push-options") {
+            return Ok(());
+        }
+        Err(RemoteError::Unsupported {
+            remote: self.session.remote.clone(),
+            reason: "it does not take push options".to_owned(),
+        })
+    }
+
+    /// Asks the server to move references, all of them or none where it can promise that.
     ///
-    /// The real old id goes along, so that the server checks it under its lock. What it reports is
-    /// only believed after reading the reference back.
+    /// The real old ids go along, so that the server checks them under its locks. What it reports on
+    /// each is only believed after reading the reference back.
     pub(super) async fn push(
         &self,
-        reference: &str,
-        expected: Option<ObjectId>,
-        made: &Made,
-    ) -> Result<Report, RemoteError> {
+        moves: &[Move<'_>],
+        options: &[PushOption],
+    ) -> Result<Vec<Report>, RemoteError> {
         let (session, offer) = (self.session, &self.server.advertisement);
-        let options = &session.source.push.options;
-        let capabilities = self.capabilities(options).join(" ");
-        let old = expected.unwrap_or_else(|| self.hash.null());
-        let command = format!("{old} {} {reference}\0 {capabilities}", made.commit);
+        let mut capabilities = format!("\0 {}", self.capabilities(options).join(" "));
         let mut body = Vec::new();
-        packet::put(&mut body, command.as_bytes());
+        for only in moves {
+            let old = only.expected.unwrap_or_else(|| self.hash.null());
+            let (new, reference) = (only.made.tip, only.reference);
+            let command = format!("{old} {new} {reference}{capabilities}");
+            packet::put(&mut body, command.as_bytes());
+            // They stand behind the first command alone.
+            capabilities.clear();
+        }
         packet::put_flush(&mut body);
         if !options.is_empty() {
             for option in options {
@@ -74,7 +105,10 @@ impl<'a> Receive<'a> {
             }
             packet::put_flush(&mut body);
         }
-        let packed = pack(&made.objects, self.hash).map_err(|error| RemoteError::Store {
+        let mut known = BTreeSet::new();
+        let objects = moves.iter().flat_map(|only| &only.made.objects);
+        let objects: Vec<_> = objects.filter(|it| known.insert(it.id)).collect();
+        let packed = pack(&objects, self.hash).map_err(|error| RemoteError::Store {
             remote: session.remote.clone(),
             attempt: "pack the new objects",
             source: std::io::Error::other(error),
@@ -82,8 +116,11 @@ impl<'a> Receive<'a> {
         body.extend_from_slice(&packed);
         let answer = session.post(&self.server, body).await?;
         let body = session.bytes(answer).await?;
-        Report::parse(&body, offer.has("side-band-64k"), reference)
-            .map_err(|Malformed(detail)| session.malformed(Malformed(detail)))
+        let reports = moves
+            .iter()
+            .map(|only| Report::parse(&body, offer.has("side-band-64k"), only.reference));
+        let reports: Result<Vec<_>, _> = reports.collect();
+        reports.map_err(|Malformed(detail)| session.malformed(Malformed(detail)))
     }
 
     fn capabilities(&self, options: &[PushOption]) -> Vec<String> {

@@ -14,7 +14,7 @@ use tagwright::{
     scan::{Access, Keychain, Registry, Scan, ScanError},
     secret::{Credential, SecretRecord},
     update::git::{
-        Author, GitRemote, NewCommit, Pushed, Remote, RemoteError, Screen, Snapshot, Source,
+        Author, Chain, GitRemote, Pushed, Remote, RemoteError, Request, Snapshot, Source,
     },
 };
 use url::Url;
@@ -193,30 +193,36 @@ struct Redirected {
     url: Url,
 }
 
-impl Remote for Redirected {
-    async fn read(
-        &self,
-        source: &Source,
-        screen: Arc<dyn Screen>,
-    ) -> Result<Snapshot, RemoteError> {
-        let source = Source {
+impl Redirected {
+    fn of(&self, source: &Source) -> Source {
+        Source {
             url: self.url.clone(),
             ..source.clone()
-        };
-        self.remote.read(&source, screen).await
+        }
+    }
+}
+
+impl Remote for Redirected {
+    async fn read_all(
+        &self,
+        requests: &[Request],
+    ) -> Result<Vec<Result<Snapshot, RemoteError>>, RemoteError> {
+        let requests = requests.iter().map(|request| Request {
+            source: self.of(&request.source),
+            screen: Arc::clone(&request.screen),
+        });
+        self.remote.read_all(&requests.collect::<Vec<_>>()).await
     }
 
-    async fn push(
+    async fn push_all(
         &self,
-        source: &Source,
-        snapshot: &Snapshot,
-        commit: &NewCommit,
-    ) -> Result<Pushed, RemoteError> {
-        let source = Source {
-            url: self.url.clone(),
-            ..source.clone()
-        };
-        self.remote.push(&source, snapshot, commit).await
+        chains: &[Chain<'_>],
+    ) -> Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError> {
+        let sources = chains.iter().map(|it| self.of(it.source));
+        let sources = sources.collect::<Vec<_>>();
+        let chains = chains.iter().zip(&sources);
+        let chains = chains.map(|(chain, source)| Chain { source, ..*chain });
+        self.remote.push_all(&chains.collect::<Vec<_>>()).await
     }
 }
 

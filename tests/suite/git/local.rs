@@ -360,7 +360,8 @@ async fn commits_beyond_their_bounds_are_refused() {
     let mut source = world.source();
     source.path = path("apps");
     let snapshot = world.read(&source).await.expect("a snapshot");
-    let check = async |commit: NewCommit, expected: &str| {
+    let check = async |mut commit: NewCommit, expected: &str| {
+        commit.path = path("apps");
         let error = world
             .remote
             .push(&source, &snapshot, &commit)

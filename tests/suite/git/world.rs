@@ -164,9 +164,11 @@ impl World {
         path: &str,
         text: &str,
     ) -> Result<Pushed, RemoteError> {
-        self.remote
-            .push(source, snapshot, &change(path, text))
-            .await
+        let commit = NewCommit {
+            path: source.path.clone(),
+            ..change(path, text)
+        };
+        self.remote.push(source, snapshot, &commit).await
     }
 
     /// Asks `git` about the repository; it must be content.
@@ -282,6 +284,7 @@ pub(crate) fn skipped(snapshot: &Snapshot) -> Vec<(&str, &str)> {
 pub(crate) fn change(path: &str, text: &str) -> NewCommit {
     NewCommit {
         automation: "apps/fleet".to_owned(),
+        path: UpdatePath::default(),
         files: vec![SourceFile {
             path: path.to_owned(),
             bytes: text.as_bytes().to_vec(),
