@@ -26,8 +26,13 @@ use crate::{
     error::Class,
     image::Repository,
     once::{self, LoadError},
+    policy::PolicyName,
     report::{self, ErrorReport},
     scan::{Access, Keychain, OciRegistry, user_config::from_user_config},
+    update::{
+        discovery::{Discovery, Search, Strategy},
+        targets::Targets,
+    },
 };
 
 /// Keeps container image references in Git current.
@@ -353,6 +358,52 @@ impl ConnectionArguments {
             route,
             timeout: self.timeout,
         })
+    }
+}
+
+/// Which images are updated without markers.
+#[derive(Debug, Args)]
+struct DiscoverArguments {
+    /// Update images without markers too, where exactly one policy is about the image: all, or
+    /// some of kubernetes, kustomize, helmvalues, compose
+    #[arg(long, value_name = "STRATEGY", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all", require_equals = true)]
+    discover: Vec<DiscoverChoice>,
+}
+
+/// Every strategy, or one.
+#[derive(Clone, Copy, Debug)]
+enum DiscoverChoice {
+    All,
+    One(Strategy),
+}
+
+impl std::str::FromStr for DiscoverChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "all" {
+            return Ok(Self::All);
+        }
+        text.parse().map(Self::One)
+    }
+}
+
+impl DiscoverArguments {
+    /// What governs values besides markers, of the policies that take part.
+    fn targets(&self, config: &Config, takes_part: impl Fn(&PolicyName) -> bool) -> Targets {
+        let strategies = self.discover.iter().flat_map(|choice| match choice {
+            DiscoverChoice::All => Strategy::ALL.to_vec(),
+            DiscoverChoice::One(strategy) => vec![*strategy],
+        });
+        Targets {
+            discovery: Discovery {
+                search: Search {
+                    strategies: strategies.collect(),
+                    resources: Vec::new(),
+                },
+                policies: config.assignments(takes_part),
+            },
+        }
     }
 }
 

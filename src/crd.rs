@@ -410,6 +410,47 @@ pub struct UpdateSpec {
     /// The folder or file below which values are updated; the whole repository where it is missing.
     #[serde(default)]
     pub path: Option<String>,
+    /// Which images are updated without markers, by the image's name. Ours.
+    #[serde(default)]
+    pub discover: Option<DiscoverSpec>,
+}
+
+/// `update.discover`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiscoverSpec {
+    /// The kinds of files that are searched.
+    #[serde(default)]
+    pub strategies: Vec<DiscoverStrategy>,
+    /// Fields of further Kubernetes kinds that hold a whole image reference.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub fields: Vec<DiscoverField>,
+}
+
+/// A kind of file whose images are known without markers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum DiscoverStrategy {
+    /// The containers of workloads.
+    Kubernetes,
+    /// The `images` of a kustomization.
+    Kustomize,
+    /// Values files and `HelmRelease` values.
+    HelmValues,
+    /// The services of Compose files.
+    Compose,
+}
+
+/// One field of [`DiscoverSpec`].
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DiscoverField {
+    /// The kind, such as `Rollout`, or `Rollout.argoproj.io` where the group matters.
+    #[schemars(length(min = 1, max = 253))]
+    pub kind: String,
+    /// Where in such an object the references stand: `spec.template.spec.containers[].image`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
 }
 
 /// The one strategy there is.

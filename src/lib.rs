@@ -39,7 +39,7 @@
 //!
 //! | Place | Owns | Must not know |
 //! |---|---|---|
-//! | [`image`], [`error`], [`nearest`], [`printable`] | the vocabulary | everything else |
+//! | [`image`], [`error`], [`nearest`], [`parallel`], [`printable`] | the vocabulary | everything else |
 //! | [`secret`] | secrets that cannot be shown, credentials bound to a place | who uses them |
 //! | [`egress`] | the only way out: TLS, proxies, redirects, limits, credentials | what the bytes mean |
 //! | [`scan`] | complete listings, digests, registry log-ins | policies, YAML, Git |
@@ -65,6 +65,7 @@
 pub mod error;
 pub mod image;
 pub mod nearest;
+pub mod parallel;
 pub mod printable;
 pub mod secret;
 

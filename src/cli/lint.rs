@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{
-    Exit, Global, Trouble, docker_config, load, output::Output, progress::Watched, registry,
+    DiscoverArguments, Exit, Global, Trouble, docker_config, load, output::Output,
+    progress::Watched, registry,
 };
 use crate::{
     once::DocumentVault,
     pipeline::{self, Listings, Ports, Scope},
     report::lint::LintReport,
-    update::{local, targets::Targets},
+    update::local,
 };
 
 #[derive(Debug, Args)]
@@ -21,6 +22,8 @@ pub(super) struct LintArguments {
     /// Ask no registry: check the markers alone
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    discover: DiscoverArguments,
 }
 
 pub(super) async fn execute(
@@ -29,7 +32,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
     let config = load(global, output)?;
-    let targets = Targets::default();
+    let targets = arguments.discover.targets(&config, |_| true);
     let tree = local::read(&arguments.folder, &targets)
         .map_err(|error| Trouble::new(&error, error.class(), None))?;
     let ports = Ports {

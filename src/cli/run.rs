@@ -1,7 +1,7 @@
 //! `plan` and `run`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +10,8 @@ use std::{
 use clap::Args;
 
 use super::{
-    Exit, Global, Trouble, docker_config, load, output::Output, progress::Watched, registry,
+    DiscoverArguments, Exit, Global, Trouble, docker_config, load, output::Output,
+    progress::Watched, registry,
 };
 use crate::{
     config::{Automation, Config, ObjectKey, RemoteSettings},
@@ -18,6 +19,7 @@ use crate::{
     error::Class,
     once::{self, DocumentVault},
     pipeline::{self, End, Failure, Intent, Listings, Observed, Outcome, Plan, Ports, Scope},
+    policy::PolicyName,
     report::{
         RunReport,
         text::{self, Detail},
@@ -44,6 +46,8 @@ pub(super) struct RunArguments {
     remote: Option<String>,
     #[command(flatten)]
     ad_hoc: AdHoc,
+    #[command(flatten)]
+    discover: DiscoverArguments,
     /// Exit with 3 when something changed or would change
     #[arg(long)]
     detailed_exitcode: bool,
@@ -105,7 +109,7 @@ async fn execute(
 ) -> Result<Exit, Trouble> {
     let mut config = load(global, output)?;
     if let Some(url) = &arguments.remote {
-        config.automations = vec![ad_hoc(url, &arguments.ad_hoc, &config, &global.namespace)?];
+        config.automations = vec![ad_hoc(url, &arguments, &config, &global.namespace)?];
     }
     if arguments.in_place.is_none() && config.automations.is_empty() {
         return Err(Trouble::usage(
@@ -113,6 +117,13 @@ async fn execute(
             Some(
                 "give documents with --config, a Git remote with --remote, or a folder with --in-place",
             ),
+        ));
+    }
+    let is_described = arguments.in_place.is_none() && arguments.remote.is_none();
+    if is_described && !arguments.discover.discover.is_empty() {
+        return Err(Trouble::usage(
+            "`--discover` is for --in-place and --remote",
+            Some("say it in the document: spec.update.discover.strategies"),
         ));
     }
     let named_remote = config
@@ -153,6 +164,7 @@ async fn execute(
                 &ports,
                 &listings,
                 folder,
+                &arguments.discover.targets(&config, |_| true),
                 intent,
             )
             .await,
@@ -202,10 +214,13 @@ impl Store {
 /// The automation that the command line describes: all policies of the namespace take part.
 fn ad_hoc(
     url: &str,
-    arguments: &AdHoc,
+    arguments: &RunArguments,
     config: &Config,
     namespace: &str,
 ) -> Result<Automation, Trouble> {
+    let is_own = |name: &PolicyName| name.namespace == namespace;
+    let targets = arguments.discover.targets(config, is_own);
+    let arguments = &arguments.ad_hoc;
     let refused = |error: git::NameError| {
         let mut trouble = Trouble::new(&error, error.class(), error.hint());
         trouble.exit = Exit::Usage;
@@ -244,10 +259,10 @@ fn ad_hoc(
         policies: config
             .policies
             .keys()
-            .filter(|it| it.namespace == namespace)
+            .filter(|it| is_own(it))
             .cloned()
             .collect(),
-        targets: Arc::default(),
+        targets: Arc::new(targets),
         suspended: false,
     })
 }
@@ -273,6 +288,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     ports: &Ports<R, G, V>,
     listings: &Listings,
     folder: &Path,
+    targets: &Targets,
     intent: Intent,
 ) -> Outcome {
     let mut outcome = Outcome {
@@ -286,8 +302,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
         plan: None,
         end: End::Unchanged,
     };
-    let targets = Targets::default();
-    let tree = match local::read(folder, &targets) {
+    let tree = match local::read(folder, targets) {
         Ok(tree) => tree,
         Err(error) => {
             outcome.end = End::Failed(Failure::Local(error));
@@ -303,7 +318,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     let scope = Scope {
         config,
         policies: None,
-        targets: &targets,
+        targets,
         namespace,
     };
     let changes = pipeline::decide_files(&scope, ports, listings, tree.files.clone()).await;
@@ -320,7 +335,9 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
 }
 
 fn folder_plan(tree: &LocalTree, changes: ChangeSet) -> Plan {
-    let is_replaced = |file: &&SourceFile| changes.files.iter().any(|it| it.path == file.path);
+    let replaced = changes.files.iter().map(|file| &file.path);
+    let replaced = replaced.collect::<BTreeSet<_>>();
+    let is_replaced = |file: &&SourceFile| replaced.contains(&file.path);
     let before = tree.files.iter().filter(is_replaced).cloned().collect();
     Plan {
         steps: message::steps(&changes),

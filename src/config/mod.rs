@@ -28,6 +28,7 @@ use crate::{
     policy::{Policy, PolicyName},
     secret::{Authority, Secret},
     update::{
+        discovery::Assignments,
         git::{Author, Branch, Checkout, PushSettings, UpdatePath},
         message::Trailer,
         targets::Targets,
@@ -233,5 +234,15 @@ impl Config {
     /// Every fault of every file, in order.
     pub fn read(files: &[ConfigFile], namespace: &str) -> Result<Self, ConfigError> {
         build::config(files, namespace)
+    }
+
+    /// Which images the policies are about, of those that `takes_part` lets through.
+    pub fn assignments(&self, takes_part: impl Fn(&PolicyName) -> bool) -> Assignments {
+        let policies = self.policies.values().filter(|it| takes_part(&it.name));
+        let pair = |policy: &NamedPolicy| {
+            let source = self.images.get(&policy.image)?;
+            Some((source.image.clone(), policy.name.clone()))
+        };
+        policies.filter_map(pair).collect()
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     egress::PlainHttp,
     image::{Repository, Tag},
     nearest::nearest,
+    parallel,
     policy::{self, DigestReflection, Fact, Hold, Policy, PolicyName, Verdict},
     scan::{Registry, Scan},
     update::{
@@ -88,29 +89,11 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
 
 /// Finds the values of every file that follow a policy, over all processors.
 fn read_all(scope: &Scope<'_>, files: Vec<SourceFile>) -> Vec<ReadFile> {
-    let targets = scope.targets;
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = files.len().div_ceil(workers).max(1);
-    let mut readings = std::thread::scope(|scope| {
-        let handles = files.chunks(share).map(|chunk| {
-            scope.spawn(|| {
-                chunk
-                    .iter()
-                    .map(|file| formats::read(&file.path, &file.bytes, targets))
-                    .collect::<Vec<_>>()
-            })
-        });
-        let handles = handles.collect::<Vec<_>>();
-        let parts = handles.into_iter().map(|handle| {
-            handle
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        parts.flatten().collect::<Vec<_>>().into_iter()
-    });
+    let read = |file: &SourceFile| formats::read(&file.path, &file.bytes, scope.targets);
+    let readings = parallel::map(&files, read);
+    let files = files.into_iter().zip(readings);
     files
-        .into_iter()
-        .filter_map(|file| readings.next().map(|reading| ReadFile { file, reading }))
+        .map(|(file, reading)| ReadFile { file, reading })
         .collect()
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use similar::TextDiff;
 
-use crate::update::git::SourceFile;
+use crate::{parallel, update::git::SourceFile};
 
 /// The unified diff from `before` to `after`, file by file; files that stand only in one of them
 /// are left out.
@@ -17,15 +17,15 @@ pub fn unified(before: &[SourceFile], after: &[SourceFile]) -> String {
         .iter()
         .map(|file| (&file.path, &file.bytes))
         .collect::<BTreeMap<_, _>>();
-    let mut text = String::new();
-    for (path, new) in new {
-        let Some(old) = old.get(path) else { continue };
+    let pairs = new.into_iter();
+    let pairs = pairs.filter_map(|(path, new)| Some((path, *old.get(path)?, new)));
+    let diffs = parallel::map(&pairs.collect::<Vec<_>>(), |(path, old, new)| {
         let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
         let diff = TextDiff::from_lines(old.as_ref(), new.as_ref());
         let (old, new) = (format!("a/{path}"), format!("b/{path}"));
-        text.push_str(&diff.unified_diff().header(&old, &new).to_string());
-    }
-    text
+        diff.unified_diff().header(&old, &new).to_string()
+    });
+    diffs.concat()
 }
 
 #[cfg(test)]

@@ -158,6 +158,9 @@ pub enum Problem {
     NotEditable(String),
     /// SOPS would not decrypt the file after the edit; the text says why.
     Encrypted(String),
+    /// Several policies are about the image, and nothing says which one it follows; the text names
+    /// them.
+    Ambiguous(String),
     /// Template blocks keep the file from being parsed; its values were looked for line by line.
     /// This is a note, and no fault of the file.
     LineMode,
@@ -189,6 +192,7 @@ impl fmt::Display for Problem {
                 formatter,
                 "the edit would keep SOPS from decrypting the file: {detail}"
             ),
+            Self::Ambiguous(detail) => write!(formatter, "no policy is chosen: {detail}"),
             Self::LineMode => formatter.write_str(
                 "line mode: no YAML parser accepts the template blocks; values on one line are edited around them",
             ),

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     image::{Digest, ImageReference, Repository, Tag},
+    parallel,
     policy::{DigestReflection, Policy, Selection, Verdict},
 };
 
@@ -259,7 +260,7 @@ pub fn wanted_digests(files: &[ReadFile], key: &PolicyKey, decided: &Decided) ->
             let Some(selection) = choice.and_then(|choice| choice.verdict.selection()) else {
                 continue;
             };
-            let is_wanted = match decided.policy.digest {
+            let is_wanted = match reflection(setter, decided) {
                 DigestReflection::Never => false,
                 DigestReflection::Always => true,
                 DigestReflection::IfNotPresent => {
@@ -277,8 +278,10 @@ pub fn wanted_digests(files: &[ReadFile], key: &PolicyKey, decided: &Decided) ->
 /// Plans every marked value of every file.
 pub fn plan(files: &[ReadFile], decisions: &BTreeMap<PolicyKey, Decision>) -> ChangeSet {
     let mut changes = ChangeSet::default();
-    for file in files {
-        plan_file(file, decisions, &mut changes);
+    for part in parallel::map(files, |file| plan_file(file, decisions)) {
+        changes.files.extend(part.files);
+        changes.values.extend(part.values);
+        changes.findings.extend(part.findings);
     }
     changes
         .values
@@ -291,13 +294,9 @@ fn place(value: &MarkedValue) -> (&str, usize, usize) {
     (&value.file, value.line, value.column)
 }
 
-fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>, changes: &mut ChangeSet) {
+fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>) -> ChangeSet {
     let path = &read.file.path;
-    let findings = read.reading.findings.iter().cloned();
-    changes.findings.extend(findings.map(|finding| FileFinding {
-        file: path.clone(),
-        finding,
-    }));
+    let mut files = Vec::new();
 
     let mut values = Vec::new();
     let mut edits = Vec::new();
@@ -317,14 +316,23 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>, changes
     edits.sort_by_key(|edit| edit.span.start);
     if !edits.is_empty() {
         match formats::splice(path, &read.file.bytes, &edits) {
-            Ok(bytes) => changes.files.push(SourceFile {
+            Ok(bytes) => files.push(SourceFile {
                 path: path.clone(),
                 bytes,
             }),
             Err(error) => refuse(&mut values, &error.to_string()),
         }
     }
-    changes.values.append(&mut values);
+    let findings = read.reading.findings.iter().cloned();
+    let findings = findings.map(|finding| FileFinding {
+        file: path.clone(),
+        finding,
+    });
+    ChangeSet {
+        findings: findings.collect(),
+        files,
+        values,
+    }
 }
 
 /// One field of an image that cannot be written keeps its siblings from being written.
@@ -458,7 +466,7 @@ fn new_value(
     selection: &Selection,
 ) -> Result<String, String> {
     let known = || decided.digests.get(&selection.tag);
-    let digest = || match decided.policy.digest {
+    let digest = || match reflection(setter, decided) {
         DigestReflection::Never => Ok(None),
         DigestReflection::IfNotPresent => kept_digest(setter, group, decided, selection)
             .or_else(|| known().cloned())
@@ -477,13 +485,40 @@ fn new_value(
             .map(|digest| digest.to_string())
             .unwrap_or_default(),
         Field::Image => {
-            let reference = decided.image.with_tag(selection.tag.clone());
+            let image = written_image(setter).unwrap_or_else(|| decided.image.clone());
+            let reference = image.with_tag(selection.tag.clone());
             match digest()? {
                 Some(digest) => reference.with_digest(digest).to_string(),
                 None => reference.to_string(),
             }
         }
     })
+}
+
+/// Whether and when the policy's digest is written to `setter`.
+///
+/// What was discovered with a digest stays pinned, whatever the policy says: nobody asked for less.
+fn reflection(setter: &Setter, decided: &Decided) -> DigestReflection {
+    let is_pinned = || match setter.field {
+        Field::Image => current_text(setter).contains('@'),
+        Field::Digest => !current_text(setter).is_empty(),
+        Field::Tag | Field::Name => false,
+    };
+    match (decided.policy.digest, &setter.origin) {
+        (DigestReflection::Never, Origin::Discovered(_)) if is_pinned() => {
+            DigestReflection::IfNotPresent
+        }
+        (reflection, _) => reflection,
+    }
+}
+
+/// The repository as a discovered value spells it: it was found by the place that it names, and only
+/// its tag is old.
+fn written_image(setter: &Setter) -> Option<Repository> {
+    let is_discovered = matches!(setter.origin, Origin::Discovered(_));
+    let reference = current_text(setter).parse::<ImageReference>();
+    let reference = reference.ok().filter(|_| is_discovered)?;
+    Some(reference.repository().clone())
 }
 
 /// The digest that already stands in Git for the selected tag; Git is the memory of

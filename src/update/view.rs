@@ -1,4 +1,4 @@
-//! A file as a tree of keys and values, whatever its format: what rules and strategies look at.
+//! A file as a tree of keys and values, whatever its format: what rules look at.
 //!
 //! A [`View`] is flat: nodes stand in the order of the text, parents before their children. It says
 //! where each value stands and why one cannot be replaced; [`View::setter`] binds one to a policy.

@@ -1,5 +1,7 @@
 //! `ImageUpdateAutomation` and the `GitRepository` that it refers to.
 
+mod targets;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -31,7 +33,7 @@ const README: &str = "see \"What it does not do yet\" in the README";
 pub(super) fn build(documents: &mut Documents, config: &mut Config) {
     let sources = std::mem::take(&mut documents.sources);
     for document in std::mem::take(&mut documents.automations) {
-        let Some(automation) = automation(documents, &document, &sources) else {
+        let Some(automation) = automation(documents, &document, &sources, config) else {
             continue;
         };
         let own = &automation.remote;
@@ -65,6 +67,7 @@ fn automation(
     documents: &mut Documents,
     document: &Document<ImageUpdateAutomation>,
     sources: &[Document<GitRepository>],
+    config: &Config,
 ) -> Option<Automation> {
     let spec = &document.value.spec;
     let policies = selected(documents, document);
@@ -89,6 +92,7 @@ fn automation(
     let source = sources.iter().find(|it| it.key == source)?;
     let remote = remote(documents, document, git, source, path);
     let author = author(&git.commit.author);
+    let targets = targets::build(documents, document, config, &policies);
     Some(Automation {
         key: document.key.clone(),
         remote: remote?,
@@ -101,7 +105,7 @@ fn automation(
             .clone()
             .unwrap_or_default(),
         policies,
-        targets: Arc::default(),
+        targets: Arc::new(targets?),
         suspended: spec.suspend,
     })
 }

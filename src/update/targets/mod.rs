@@ -1,7 +1,7 @@
 //! Which values follow a policy: those with a marker, those that a rule names, and those that a
 //! strategy finds.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::borrow::Cow;
 
 use super::{
     discovery::{self, Discovery},
@@ -21,20 +21,16 @@ impl Targets {
     /// Adds to `reading`, which holds what is marked in the file `path`, what follows a policy
     /// without a marker.
     pub fn add(&self, path: &str, bytes: &[u8], reading: &mut Reading) {
-        if self.discovery.strategies.is_empty() {
+        if self.discovery.is_empty() {
             return;
         }
-        let found = discovery::discover(&self.discovery, path, bytes);
-        let taken = reading.setters.iter().map(|it| it.span.start);
-        let taken = taken.collect::<BTreeSet<_>>();
-        let is_free = |start: &usize| !taken.contains(start);
-        let free = found
-            .setters
-            .into_iter()
-            .filter(|it| is_free(&it.span.start));
-        reading.setters.extend(free);
+        let found = discovery::discover(&self.discovery, path, bytes, reading);
+        reading.setters.extend(found.setters);
         reading.setters.sort_by_key(|setter| setter.span.start);
         reading.findings.extend(found.findings);
+        // A file that cannot be parsed is told once.
+        reading.findings.sort();
+        reading.findings.dedup();
     }
 }
 

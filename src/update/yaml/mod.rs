@@ -68,3 +68,26 @@ pub fn view(bytes: &[u8]) -> Result<View, Finding> {
         Err(finding) => template::view(bytes, finding),
     }
 }
+
+/// Whether two files say the same, and differ in their comments and in white space at most.
+pub fn differ_in_comments_alone(old: &[u8], new: &[u8]) -> bool {
+    match (tree::Tree::parse(old), tree::Tree::parse(new)) {
+        (Ok(old), Ok(new)) => proof::says_the_same(&old, &new),
+        (Err(_), Err(_)) => {
+            let covered = template::Covered::parse(old);
+            let texts = covered.and_then(|old| {
+                let new = template::Covered::with(std::str::from_utf8(new).ok()?, old.cover)?;
+                Some((old.text, new.text))
+            });
+            let Some((old, new)) = &texts else {
+                return false;
+            };
+            let trees = (
+                tree::Tree::parse(old.as_bytes()),
+                tree::Tree::parse(new.as_bytes()),
+            );
+            matches!(trees, (Ok(old), Ok(new)) if proof::says_the_same(&old, &new))
+        }
+        _ => false,
+    }
+}

@@ -1,6 +1,7 @@
 //! Whole files: what is edited, what is left alone, and what is said about it.
 
 mod attachment;
+mod compatibility;
 mod formatting;
 mod hostile;
 mod modes;

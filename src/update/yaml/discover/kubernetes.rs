@@ -1,6 +1,6 @@
 //! Workloads: every kind of Kubernetes that holds a pod, and the fields of others that were named.
 
-use super::{Discovery, Finder, ResourceField, Strategy};
+use super::{Finder, ResourceField, Search, Strategy};
 
 /// Where the pod of each kind stands; a step is a key.
 const PODS: [(&str, &[&str]); 9] = [
@@ -29,13 +29,13 @@ const IMAGES: [&[&str]; 4] = [
 /// The groups that these kinds come from; other groups use the same names for other things.
 const GROUPS: [&str; 4] = ["", "apps", "batch", "extensions"];
 
-pub(super) fn find(finder: &mut Finder<'_, '_>, discovery: &Discovery) {
+pub(super) fn find(finder: &mut Finder<'_, '_>, search: &Search) {
     for root in finder.index.roots() {
-        find_in(finder, root, discovery);
+        find_in(finder, root, search);
     }
 }
 
-fn find_in(finder: &mut Finder<'_, '_>, object: usize, discovery: &Discovery) {
+fn find_in(finder: &mut Finder<'_, '_>, object: usize, search: &Search) {
     let index = &finder.index;
     let (Some(version), Some(kind)) = (
         index.text_of(object, "apiVersion"),
@@ -46,19 +46,19 @@ fn find_in(finder: &mut Finder<'_, '_>, object: usize, discovery: &Discovery) {
     let group = version.split_once('/').map_or("", |(group, _)| group);
     if kind.ends_with("List") {
         for item in index.follow(object, &["items", "[]"]) {
-            find_in(finder, item, discovery);
+            find_in(finder, item, search);
         }
         return;
     }
     let mut references = Vec::new();
-    if discovery.strategies.contains(&Strategy::Kubernetes) && GROUPS.contains(&group) {
+    if search.strategies.contains(&Strategy::Kubernetes) && GROUPS.contains(&group) {
         let pod = PODS.iter().find(|(name, _)| *name == kind);
         for pod in pod.iter().flat_map(|(_, path)| index.follow(object, path)) {
             let images = IMAGES.iter().flat_map(|path| index.follow(pod, path));
             references.extend(images);
         }
     }
-    let named = discovery.resources.iter().filter(|it| it.is(kind, group));
+    let named = search.resources.iter().filter(|it| it.is(kind, group));
     for ResourceField { path, .. } in named {
         references.extend(index.follow(object, &path.steps()));
     }

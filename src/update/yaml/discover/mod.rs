@@ -89,7 +89,7 @@ impl FromStr for Strategy {
 
 /// Where to look for images that carry no marker; nowhere, unless somebody asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Discovery {
+pub struct Search {
     /// The kinds of files.
     pub strategies: BTreeSet<Strategy>,
     /// Image fields of further Kubernetes kinds, such as a `Rollout`.
@@ -105,7 +105,7 @@ pub struct ResourceField {
     pub path: FieldPath,
 }
 
-impl Discovery {
+impl Search {
     /// Looks everywhere it knows of.
     pub fn everywhere() -> Self {
         Self {
@@ -135,6 +135,17 @@ pub struct FoundImage {
     pub obstacle: Option<String>,
     /// The Kubernetes object of the document.
     pub object: ObjectId,
+}
+
+impl FoundImage {
+    /// Whether a digest stands beside the tag, or in its place.
+    pub fn is_pinned(&self) -> bool {
+        self.fields.iter().any(|field| match field.field {
+            Field::Image => field.value.contains('@'),
+            Field::Digest => !field.value.is_empty(),
+            Field::Tag | Field::Name => false,
+        })
+    }
 }
 
 /// A field of an image.
@@ -176,28 +187,28 @@ pub fn screen(bytes: &[u8]) -> bool {
         .any(|word| memchr::memmem::find(bytes, word.as_bytes()).is_some())
 }
 
-/// Finds the images of the YAML file `path` that `discovery` asks for.
+/// Finds the images of the YAML file `path` that `search` asks for.
 ///
 /// Template blocks are covered as in line mode; an image that a block takes part in is not found.
 ///
 /// ```
-/// use tagwright::update::yaml::discover::{Discovery, find};
+/// use tagwright::update::yaml::discover::{Search, find};
 ///
 /// let file = b"services:\n  web:\n    image: acme/web:1.4.2\n";
-/// let found = find("compose.yaml", file, &Discovery::everywhere());
+/// let found = find("compose.yaml", file, &Search::everywhere());
 /// assert_eq!(found.images[0].repository.to_string(), "acme/web");
 /// ```
-pub fn find(path: &str, bytes: &[u8], discovery: &Discovery) -> Discovered {
-    if discovery.is_empty() || !screen(bytes) {
+pub fn find(path: &str, bytes: &[u8], search: &Search) -> Discovered {
+    if search.is_empty() || !screen(bytes) {
         return Discovered::default();
     }
     match Tree::parse(bytes) {
-        Ok(tree) => in_tree(path, &tree, discovery),
-        Err(finding) => in_template(path, bytes, discovery, finding),
+        Ok(tree) => in_tree(path, &tree, search),
+        Err(finding) => in_template(path, bytes, search, finding),
     }
 }
 
-fn in_template(path: &str, bytes: &[u8], discovery: &Discovery, unparsable: Finding) -> Discovered {
+fn in_template(path: &str, bytes: &[u8], search: &Search, unparsable: Finding) -> Discovered {
     let covered = matches!(unparsable.problem, Problem::Unparsable(_))
         .then(|| Covered::parse(bytes))
         .flatten();
@@ -210,7 +221,7 @@ fn in_template(path: &str, bytes: &[u8], discovery: &Discovery, unparsable: Find
             findings: vec![unparsable],
         };
     };
-    let mut found = in_tree(path, &tree, discovery);
+    let mut found = in_tree(path, &tree, search);
     let is_text = |field: &FoundField| !covered.has_block_in(&field.span);
     found
         .images
@@ -218,11 +229,11 @@ fn in_template(path: &str, bytes: &[u8], discovery: &Discovery, unparsable: Find
     found
 }
 
-fn in_tree(path: &str, tree: &Tree<'_>, discovery: &Discovery) -> Discovered {
+fn in_tree(path: &str, tree: &Tree<'_>, search: &Search) -> Discovered {
     let mut finder = Finder::new(tree);
-    let has = |strategy| discovery.strategies.contains(&strategy);
-    if has(Strategy::Kubernetes) || !discovery.resources.is_empty() {
-        kubernetes::find(&mut finder, discovery);
+    let has = |strategy| search.strategies.contains(&strategy);
+    if has(Strategy::Kubernetes) || !search.resources.is_empty() {
+        kubernetes::find(&mut finder, search);
     }
     if has(Strategy::Kustomize) {
         kustomize::find(&mut finder, path);

@@ -3,11 +3,11 @@ use super::*;
 /// Checks which images are found: the strategy, the canonical repository, and each field with its
 /// value; a `!` in front of what cannot be edited.
 fn check(path: &str, text: &str, expected: &[&str]) {
-    check_with(&Discovery::everywhere(), path, text, expected);
+    check_with(&Search::everywhere(), path, text, expected);
 }
 
-fn check_with(discovery: &Discovery, path: &str, text: &str, expected: &[&str]) {
-    let found = find(path, text.as_bytes(), discovery);
+fn check_with(search: &Search, path: &str, text: &str, expected: &[&str]) {
+    let found = find(path, text.as_bytes(), search);
     let images = found.images.iter().map(shown).collect::<Vec<_>>();
     assert_eq!(images, expected, "{path}\n{text}");
     for field in found.images.iter().flat_map(|image| &image.fields) {
@@ -162,7 +162,7 @@ fn references_are_read_as_they_are_written() {
 #[test]
 fn fields_of_other_kinds_are_found_where_somebody_names_them() {
     let rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nspec:\n  template:\n    spec:\n      containers:\n      - image: a/web:1\n";
-    let named = |kind: &str| Discovery {
+    let named = |kind: &str| Search {
         strategies: BTreeSet::new(),
         resources: vec![ResourceField {
             kind: kind.to_owned(),
@@ -413,7 +413,7 @@ fn templates_are_searched_around_their_blocks() {
 
 #[test]
 fn what_cannot_be_parsed_is_said() {
-    let found = find("a.yaml", b"image: [\n", &Discovery::everywhere());
+    let found = find("a.yaml", b"image: [\n", &Search::everywhere());
     assert!(found.images.is_empty());
     assert!(matches!(found.findings[0].problem, Problem::Unparsable(_)));
 }
@@ -434,7 +434,7 @@ fn a_hostile_file_costs_what_its_length_costs() {
     let found = find(
         "values.yaml",
         flat.collect::<String>().as_bytes(),
-        &Discovery::everywhere(),
+        &Search::everywhere(),
     );
     assert!(found.images.is_empty());
     let pods = "- apiVersion: v1\n  kind: Pod\n  spec: {containers: [{image: &a a/b:1}]}\n";
@@ -442,7 +442,7 @@ fn a_hostile_file_costs_what_its_length_costs() {
         "apiVersion: v1\nkind: List\nitems:\n{}",
         pods.repeat(MAX_IMAGES + 1)
     );
-    let found = find("list.yaml", list.as_bytes(), &Discovery::everywhere());
+    let found = find("list.yaml", list.as_bytes(), &Search::everywhere());
     assert!(matches!(found.findings[0].problem, Problem::OverLimit(_)));
 }
 
@@ -450,7 +450,7 @@ proptest::proptest! {
     #[test]
     fn no_text_panics(text in "(image|Tag|repository|apiVersion: v1\n|kind: List\n|items:|[-:&*a{}\\[\\],# \n'\"]){0,60}") {
         for path in ["values.yaml", "kustomization.yaml", "compose.yaml"] {
-            let found = find(path, text.as_bytes(), &Discovery::everywhere());
+            let found = find(path, text.as_bytes(), &Search::everywhere());
             for field in found.images.iter().flat_map(|image| &image.fields) {
                 proptest::prop_assert!(text.get(field.span.clone()).is_some());
             }
