@@ -7,6 +7,7 @@
 mod crds;
 mod demo;
 mod explain;
+mod init;
 mod lint;
 mod output;
 mod progress;
@@ -137,6 +138,10 @@ enum Command {
     Explain(explain::ExplainArguments),
     /// List the tags of a repository
     Scan(scan::ScanArguments),
+    /// Propose policies for the images of a folder, and markers; writes nothing without --write
+    Init(init::InitArguments),
+    /// Insert markers for given policies; writes nothing without --write
+    Annotate(init::AnnotateArguments),
     /// Check every marker of a folder; exit code 1 on findings
     Lint(lint::LintArguments),
     /// Print the definitions of the three image kinds, for `kubectl apply -f -`
@@ -256,6 +261,8 @@ fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Trouble> {
             Command::Run(arguments) => run::run(arguments, &global, output).await,
             Command::Explain(arguments) => explain::execute(arguments, &global, output).await,
             Command::Scan(arguments) => scan::execute(arguments, output).await,
+            Command::Init(arguments) => init::init(arguments, &global, output).await,
+            Command::Annotate(arguments) => init::annotate(&arguments, &global, output),
             Command::Lint(arguments) => lint::execute(arguments, &global, output).await,
             Command::Crds => Ok(crds::execute(output)),
             Command::Completion { shell } => {

@@ -47,6 +47,7 @@
 //! | [`update`] | pure half: markers, edits, proof, plan, message; effect half: [`update::git`], [`update::local`] | scans, configuration |
 //! | [`config`], [`crd`] | documents → checked configuration | input and output |
 //! | [`access`] | secret formats → what opens a door; the `Vault` port | policies, YAML |
+//! | [`init`] | a tree without markers: its images, a policy for each | input and output |
 //! | [`pipeline`] | the order; retry on a lost race | environment, stdout |
 //! | [`report`] | outcomes → text, JSON | how it is delivered |
 //! | [`once`], [`cli`] | where configuration comes from, clock, environment, exit code | – |
@@ -79,6 +80,7 @@ pub mod crd;
 pub mod access;
 pub mod egress;
 
+pub mod init;
 pub mod pipeline;
 pub mod report;
 

@@ -6,6 +6,7 @@
 
 pub mod diff;
 pub mod explain;
+pub mod init;
 pub mod lint;
 pub mod replay;
 pub mod scan;

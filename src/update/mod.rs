@@ -10,6 +10,7 @@ pub mod marker;
 pub mod view;
 pub mod yaml;
 
+pub mod annotate;
 pub mod discovery;
 pub mod targets;
 

@@ -1,5 +1,7 @@
 //! The program as a person or a cron job calls it: arguments, output, exit codes.
 
+mod init;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -516,7 +518,14 @@ async fn examples_are_valid_and_every_marker_in_them_has_its_policy() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let examples = examples.display().to_string();
     let lint = world
-        .call(&["lint", &examples, "--config", &examples, "--offline"])
+        .call(&[
+            "lint",
+            &examples,
+            "--config",
+            &examples,
+            "--offline",
+            "--discover",
+        ])
         .await;
     lint.expect(0, &["0 problems"]);
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
-use tagwright::report::{RunReport, explain::ExplainReport, lint::LintReport, scan::ScanReport};
+use tagwright::report::{
+    RunReport, explain::ExplainReport, init::InitReport, lint::LintReport, scan::ScanReport,
+};
 
 /// Compares a schema with its file, or writes it where `GOLDEN=write` asks for that.
 fn check<T: JsonSchema>(name: &str) {
@@ -33,6 +35,7 @@ fn documented_schemas_are_those_of_the_code() {
     check::<ExplainReport>("explain");
     check::<ScanReport>("scan");
     check::<LintReport>("lint");
+    check::<InitReport>("init");
 }
 
 /// Checks what the program printed against a documented schema.
