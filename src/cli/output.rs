@@ -1,7 +1,11 @@
 //! Data to standard output, everything else to standard error.
 
-use std::io::{ErrorKind, Write as _};
+use std::{
+    borrow::Cow,
+    io::{ErrorKind, Write as _},
+};
 
+use anstream::{ColorChoice, adapter::strip_str};
 use serde::Serialize;
 
 use super::{Format, Trouble, error_text};
@@ -63,9 +67,15 @@ impl Output {
 
     /// Writes data as it is.
     pub(super) fn print(&mut self, text: &str) {
+        // Standard output is flushed at line ends, and a text with colours taken out on the way
+        // arrives there piece by piece: a long diff would be a system call for each line.
+        let plain = match self.data.current_choice() {
+            ColorChoice::Never => Cow::from(strip_str(text).to_string()),
+            _ => Cow::from(text),
+        };
         let written = self
             .data
-            .write_all(text.as_bytes())
+            .write_all(plain.as_bytes())
             .and_then(|()| self.data.flush());
         // A reader that has gone away (`| head`) is not an error; a full disk is.
         self.is_broken |= written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe);
