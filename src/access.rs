@@ -1,27 +1,25 @@
 //! From secrets to what opens a door: registry [`Access`] and Git [`Source`].
 //!
 //! The formats are Flux's (`kubernetes.io/dockerconfigjson`, `username` and `password`,
-//! `bearerToken`, `ca.crt`, `tls.crt`, `tls.key`, `address`). A missing or unfit value is an error
-//! that names the Secret and the key, never the value.
+//! `bearerToken`, `identity` and `known_hosts`, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
+//! missing or unfit value is an error that names the Secret and the key, never the value.
+
+mod git;
 
 use std::future::Future;
 
 use url::Url;
 
 use crate::{
-    config::{Connection, ObjectKey, RemoteSettings},
-    egress::{PlainHttp, Route, RouteError},
+    config::{Connection, ObjectKey},
+    egress::{Route, RouteError},
     error::Class,
     image::Repository,
     scan::{Access, Keychain, keychain::KeychainError},
-    secret::{Authority, Credential, Proof, Secret, SecretRecord},
-    update::git::Source,
+    secret::{Credential, SecretRecord},
 };
 
-/// The keys of a Git secret that are about TLS, old names included.
-const CERTIFICATE_KEYS: [&str; 6] = [
-    "ca.crt", "tls.crt", "tls.key", "caFile", "certFile", "keyFile",
-];
+pub use self::git::remote;
 
 /// Opens secrets by name.
 pub trait Vault: Sync {
@@ -144,72 +142,6 @@ pub async fn registry(
         route,
         timeout: connection.timeout,
     })
-}
-
-/// What opens a Git remote.
-///
-/// # Errors
-///
-/// When a secret is missing or unfit.
-pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Source, AccessError> {
-    // Writing `http://` into a GitRepository is the opt-in, as in Flux.
-    let plain_http = if remote.url.scheme() == "http" {
-        PlainHttp::Allow
-    } else {
-        PlainHttp::Refuse
-    };
-    let mut route = Route {
-        plain_http,
-        ..Route::default()
-    };
-    let mut credential = None;
-    match &remote.credentials {
-        None => credential = vault.ambient_git_credential(&remote.url),
-        Some(key) => {
-            let record = vault.open(key).await?;
-            if CERTIFICATE_KEYS
-                .iter()
-                .any(|name| record.values.contains_key(*name))
-            {
-                route = certificates(key, &record, route)?;
-            }
-            if let (Some(proof), Some(authority)) =
-                (git_proof(key, &record)?, Authority::of(&remote.url))
-            {
-                credential = Some(Credential::new(proof, authority));
-            }
-        }
-    }
-    route = proxy(vault, remote.proxy.as_ref(), route).await?;
-    Ok(Source {
-        url: remote.url.clone(),
-        checkout: remote.checkout.clone(),
-        push_branch: remote.push_branch.clone(),
-        push: remote.push.clone(),
-        path: remote.path.clone(),
-        credential,
-        route,
-        timeout: remote.timeout,
-    })
-}
-
-/// `bearerToken`, else `username` and `password`, else nothing.
-fn git_proof(key: &ObjectKey, record: &SecretRecord) -> Result<Option<Proof>, AccessError> {
-    let secret = |text: &str| Secret::new(text.to_owned());
-    if let Some(token) = text(key, record, "bearerToken")? {
-        return Ok(Some(Proof::Bearer(secret(token))));
-    }
-    match (
-        text(key, record, "username")?,
-        text(key, record, "password")?,
-    ) {
-        (Some(username), password) => Ok(Some(Proof::Basic {
-            username: secret(username),
-            password: secret(password.unwrap_or_default()),
-        })),
-        (None, Some(_)) => Err(unfit(key, "`password` requires `username` to be set")),
-        (None, None) => Ok(None),
-    }
 }
 
 /// The route with the certificates of a secret, where it has any.

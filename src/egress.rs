@@ -11,8 +11,10 @@
 )]
 
 mod route;
+pub mod ssh;
+mod tunnel;
 
-pub use self::route::RouteError;
+pub use self::{route::RouteError, tunnel::TunnelError};
 
 use std::{
     collections::HashMap,

@@ -5,6 +5,8 @@
 //! [`Credential`] is bound to its [`Authority`] when it is made, and the request builder sends it
 //! nowhere else.
 
+mod ssh_key;
+
 use std::{collections::BTreeMap, fmt, hash, str::FromStr};
 
 use base64::{
@@ -13,6 +15,11 @@ use base64::{
 };
 use url::Url;
 use zeroize::Zeroize;
+
+pub use self::ssh_key::{SshKey, SshKeyError};
+
+/// The port of SSH (RFC 4251), which the URL parser does not know.
+const SSH_PORT: u16 = 22;
 
 /// A value that is never printed and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,10 +74,19 @@ impl Authority {
     /// The authority of a URL, or nothing where the URL has no host or no known port.
     pub fn of(url: &Url) -> Option<Self> {
         let host = url.host_str()?.to_ascii_lowercase();
+        let port = match url.scheme() {
+            "ssh" => url.port().unwrap_or(SSH_PORT),
+            _ => url.port_or_known_default()?,
+        };
         Some(Self {
             host: host.into(),
-            port: url.port_or_known_default()?,
+            port,
         })
+    }
+
+    /// The port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The host, in lower case.
@@ -234,6 +250,8 @@ mod tests {
         check("https://a.test", "https://A.test:443/x", true);
         check("https://a.test", "http://a.test", false);
         check("https://a.test", "https://a.test:8443", false);
+        check("ssh://git@a.test/x", "ssh://A.test:22/y", true);
+        check("ssh://a.test", "ssh://a.test:2222", false);
         check("https://a.test", "https://a.test.evil.test", false);
         assert!("a.test@evil.test".parse::<Authority>().is_err());
         assert!("a.test/path".parse::<Authority>().is_err());

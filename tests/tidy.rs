@@ -39,14 +39,14 @@ const WALLS: [(&str, &[&str]); 12] = [
         ],
     ),
     (
-        "secret.rs",
+        "secret",
         &[
             "scan", "policy", "update", "config", "crd", "egress", "pipeline", "report", "cli",
             "once", "fixture", "access",
         ],
     ),
     (
-        "egress.rs",
+        "egress",
         &[
             "scan", "policy", "update", "config", "crd", "pipeline", "report", "cli", "once",
             "fixture", "access",

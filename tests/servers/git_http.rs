@@ -73,14 +73,27 @@ impl GitServer {
 
     /// Makes a bare repository whose `main` has one commit with `files`.
     pub(crate) fn repository(&self, name: &str, files: &[(&str, &str)]) -> Repository {
-        let path = self.folder.join("repos").join(format!("{name}.git"));
-        let work = self.folder.join("work").join(name);
+        Repository::make(&self.folder, name, files)
+    }
+}
+
+/// A bare repository on disk, looked at with the real `git`.
+pub(crate) struct Repository {
+    path: PathBuf,
+    home: PathBuf,
+}
+
+impl Repository {
+    /// Makes a bare repository below a folder, whose `main` has one commit with `files`.
+    pub(crate) fn make(folder: &Path, name: &str, files: &[(&str, &str)]) -> Self {
+        let path = folder.join("repos").join(format!("{name}.git"));
+        let work = folder.join("work").join(name);
         fs::create_dir_all(&path)
             .and_then(|()| fs::create_dir_all(&work))
             .expect("new folders");
         let repository = Repository {
             path,
-            home: self.folder.clone(),
+            home: folder.to_owned(),
         };
         repository.git(&["init", "-q", "--bare", "-b", "main"]);
         repository.git(&["config", "http.receivepack", "true"]);
@@ -94,15 +107,16 @@ impl GitServer {
         repository.commit_from(&work, "main", "Deploy");
         repository
     }
-}
 
-/// A bare repository on disk, looked at with the real `git`.
-pub(crate) struct Repository {
-    path: PathBuf,
-    home: PathBuf,
-}
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
 
-impl Repository {
+    /// Says that the folder was moved.
+    pub(crate) fn move_to(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
+    }
+
     /// Runs `git` in the repository and returns what it printed.
     pub(crate) fn git(&self, arguments: &[&str]) -> String {
         let mut git = command("git", &self.home);

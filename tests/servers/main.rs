@@ -12,7 +12,9 @@
 mod certificates;
 mod docker_registry;
 mod git_http;
+mod git_ssh;
 mod job;
 mod programs;
 mod registry;
+mod ssh;
 mod token_service;

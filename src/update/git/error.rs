@@ -2,7 +2,12 @@
 
 use std::io;
 
-use crate::{egress::EgressError, error::Class};
+use crate::{
+    egress::{EgressError, ssh::SshError},
+    error::Class,
+};
+
+use super::ProviderError;
 
 /// Why a remote could not be read or pushed to.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +19,22 @@ pub enum RemoteError {
         remote: String,
         /// The cause.
         source: EgressError,
+    },
+    /// The SSH server could not be used.
+    #[error("cannot reach the Git remote `{remote}`")]
+    Ssh {
+        /// The remote's address.
+        remote: String,
+        /// The cause.
+        source: SshError,
+    },
+    /// There is no token for it.
+    #[error("cannot log in to the Git remote `{remote}`")]
+    Provider {
+        /// The remote's address.
+        remote: String,
+        /// The cause.
+        source: ProviderError,
     },
     /// The time was up.
     #[error("gave up on the Git remote `{remote}`: its timeout has passed")]
@@ -179,6 +200,8 @@ impl RemoteError {
     /// What kind of trouble this is.
     pub fn class(&self) -> Class {
         match self {
+            Self::Ssh { source, .. } => source.class(),
+            Self::Provider { source, .. } => source.class(),
             Self::Unreachable { source, .. } if source.is_transient() => Class::Transient,
             Self::Unreachable { .. }
             | Self::NoBranch { .. }
@@ -204,6 +227,7 @@ impl RemoteError {
     /// What the reader can do about it.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Ssh { source, .. } => source.hint()?,
             Self::Denied { .. } => "check the credential, and that it may read and write here",
             Self::NotFound { .. } => {
                 "check the address; private repositories also look like this without a credential"

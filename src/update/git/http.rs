@@ -1,20 +1,25 @@
 //! Smart HTTP: the requests, what a status means, and the answer as packet lines
-//! (gitprotocol-http(5)).
+//! (gitprotocol-http(5)). A session over SSH goes through the same door, see [`super::ssh`].
 
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
 };
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 use url::Url;
 
-use crate::egress::{Answer, Call, Egress, EgressError};
+use crate::{
+    egress::{self, Answer, Call, Egress, EgressError},
+    secret::Credential,
+};
 
 use super::{
     RemoteError, Source,
     advertisement::{Advertisement, Version},
+    login::{Ask, Login, Tokens},
     packet::{self, Malformed, Packet},
+    ssh::{self, Shell},
 };
 
 /// How large an answer other than a pack may be: 200,000 references and their names.
@@ -28,7 +33,9 @@ pub(super) struct Session<'a> {
     pub(super) source: &'a Source,
     /// The address, for messages.
     pub(super) remote: String,
-    deadline: Instant,
+    pub(super) deadline: Instant,
+    tokens: &'a Tokens,
+    connection: OnceCell<egress::ssh::Connection>,
 }
 
 /// The two halves of a Git server.
@@ -39,7 +46,7 @@ pub(super) enum Service {
 }
 
 impl Service {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::UploadPack => "git-upload-pack",
             Self::ReceivePack => "git-receive-pack",
@@ -49,15 +56,29 @@ impl Service {
 
 /// A server that has introduced itself.
 pub(super) struct Server {
-    /// Where it answers, after redirects and without a slash at the end.
-    base: Url,
+    place: Place,
     service: Service,
     pub(super) advertisement: Advertisement,
+}
+
+/// Where a server answers.
+enum Place {
+    /// An address, after redirects and without a slash at the end.
+    Http(Url),
+    /// A program on the other side of an SSH connection.
+    Ssh(Shell),
+}
+
+/// An answer that is yet to be read.
+pub(super) enum Reply {
+    Http(Answer),
+    Ssh(ssh::Reply),
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(
         egress: &'a Egress,
+        tokens: &'a Tokens,
         source: &'a Source,
         remote: String,
         deadline: Instant,
@@ -67,11 +88,26 @@ impl<'a> Session<'a> {
             source,
             remote,
             deadline,
+            tokens,
+            connection: OnceCell::new(),
         }
+    }
+
+    /// The one connection over SSH, made when it is first asked for.
+    pub(super) async fn connection(&self) -> Result<&egress::ssh::Connection, RemoteError> {
+        self.connection.get_or_try_init(|| ssh::connect(self)).await
     }
 
     /// Asks a server what it offers, in protocol version 2 if it can.
     pub(super) async fn discover(&self, service: Service) -> Result<Server, RemoteError> {
+        if self.source.url.scheme() == "ssh" {
+            let (shell, advertisement) = ssh::discover(self, service).await?;
+            return Ok(Server {
+                place: Place::Ssh(shell),
+                service,
+                advertisement,
+            });
+        }
         let name = service.name();
         let mut url = below(&self.source.url, "info/refs");
         url.set_query(Some(&format!("service={name}")));
@@ -88,17 +124,21 @@ impl<'a> Session<'a> {
             });
         }
         self.expect_type(&answer, &format!("application/x-{name}-advertisement"))?;
-        let body = self.bytes(answer).await?;
+        let body = self.bytes(Reply::Http(answer)).await?;
         let advertisement = Advertisement::parse(&body, name).map_err(|it| self.malformed(it))?;
         Ok(Server {
-            base,
+            place: Place::Http(base),
             service,
             advertisement,
         })
     }
 
-    /// Sends a request to a server and returns the head of its answer.
-    pub(super) async fn post(&self, server: &Server, body: Vec<u8>) -> Result<Answer, RemoteError> {
+    /// Sends a request to a server and returns its answer, which is yet to be read.
+    pub(super) async fn post(&self, server: &Server, body: Vec<u8>) -> Result<Reply, RemoteError> {
+        let base = match &server.place {
+            Place::Http(base) => base,
+            Place::Ssh(shell) => return shell.post(self, body).await.map(Reply::Ssh),
+        };
         let name = server.service.name();
         let value = |text: String| {
             HeaderValue::try_from(text).expect("the names of both services are printable")
@@ -111,18 +151,32 @@ impl<'a> Session<'a> {
         if server.advertisement.version == Version::Two {
             headers.push(protocol_header());
         }
-        let url = below(&server.base, name);
+        let url = below(base, name);
         let answer = self.call(Method::POST, url, headers, body.into()).await?;
         self.expect_type(&answer, &result)?;
-        Ok(answer)
+        Ok(Reply::Http(answer))
     }
 
     /// Reads an answer that is no pack.
-    pub(super) async fn bytes(&self, answer: Answer) -> Result<Vec<u8>, RemoteError> {
-        answer
-            .bytes(MAX_ANSWER)
-            .await
-            .map_err(|error| self.unreachable(error))
+    pub(super) async fn bytes(&self, reply: Reply) -> Result<Vec<u8>, RemoteError> {
+        let mut reply = match reply {
+            Reply::Http(answer) => {
+                let bytes = answer.bytes(MAX_ANSWER).await;
+                return bytes.map_err(|error| self.unreachable(error));
+            }
+            Reply::Ssh(reply) => reply,
+        };
+        let mut bytes = Vec::new();
+        while let Some(chunk) = reply.chunk(self).await? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > MAX_ANSWER {
+                return Err(self.unreachable(EgressError::TooLarge {
+                    url: self.remote.clone(),
+                    limit: MAX_ANSWER,
+                }));
+            }
+        }
+        Ok(bytes)
     }
 
     pub(super) fn malformed(&self, Malformed(detail): Malformed) -> RemoteError {
@@ -151,11 +205,12 @@ impl<'a> Session<'a> {
         headers: Vec<(HeaderName, HeaderValue)>,
         body: Bytes,
     ) -> Result<Answer, RemoteError> {
+        let credential = self.credential().await?;
         let call = Call {
             method,
             url,
             headers,
-            credential: self.source.credential.as_ref(),
+            credential: credential.as_ref(),
             body,
             deadline: self.deadline,
         };
@@ -167,10 +222,35 @@ impl<'a> Session<'a> {
         Err(self.refused(answer).await)
     }
 
+    async fn credential(&self) -> Result<Option<Credential>, RemoteError> {
+        let provided = match &self.source.login {
+            Login::Anonymous | Login::Ssh(_) => return Ok(None),
+            Login::Fixed(credential) => return Ok(Some(credential.clone())),
+            Login::Provided(provided) => provided,
+        };
+        let ask = Ask {
+            egress: self.egress,
+            route: &self.source.route,
+            remote: &self.source.url,
+            deadline: self.deadline,
+        };
+        match self.tokens.credential(provided, ask, Instant::now()).await {
+            Ok(credential) => Ok(Some(credential)),
+            Err(source) => Err(RemoteError::Provider {
+                remote: self.remote.clone(),
+                source,
+            }),
+        }
+    }
+
     /// Tells from a status what is the matter.
     async fn refused(&self, answer: Answer) -> RemoteError {
         let remote = self.remote.clone();
         let status = answer.status;
+        if let (StatusCode::UNAUTHORIZED, Login::Provided(provided)) = (status, &self.source.login)
+        {
+            self.tokens.forget(provided);
+        }
         let complaint = answer.complaint().await;
         let reason = if complaint.is_empty() {
             status.to_string()
@@ -221,15 +301,15 @@ impl<'a> Session<'a> {
 /// An answer, packet line by packet line.
 pub(super) struct Packets<'a> {
     session: &'a Session<'a>,
-    answer: Answer,
+    reply: Reply,
     buffer: BytesMut,
 }
 
 impl<'a> Packets<'a> {
-    pub(super) fn new(session: &'a Session<'a>, answer: Answer) -> Self {
+    pub(super) fn new(session: &'a Session<'a>, reply: Reply) -> Self {
         Self {
             session,
-            answer,
+            reply,
             buffer: BytesMut::new(),
         }
     }
@@ -262,8 +342,13 @@ impl<'a> Packets<'a> {
     }
 
     async fn chunk(&mut self) -> Result<Option<Bytes>, RemoteError> {
-        let chunk = self.answer.chunk().await;
-        chunk.map_err(|error| self.session.unreachable(error))
+        match &mut self.reply {
+            Reply::Http(answer) => {
+                let chunk = answer.chunk().await;
+                chunk.map_err(|error| self.session.unreachable(error))
+            }
+            Reply::Ssh(reply) => reply.chunk(self.session).await,
+        }
     }
 }
 

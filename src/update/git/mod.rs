@@ -3,8 +3,8 @@
 //! [`Remote::read`] fetches the tip of a branch into a bare store and gives the files that a screen
 //! lets through; [`Remote::push`] writes blobs, trees and a commit and moves the branch by
 //! compare-and-swap. What several automations read of one remote, and push to it, goes in one
-//! conversation. [`GitRemote`] is the real one: smart HTTP over [`crate::egress`], and `file:`
-//! for a repository on this machine.
+//! conversation. [`GitRemote`] is the real one: smart HTTP and SSH over [`crate::egress`], and
+//! `file:` for a repository on this machine.
 
 mod checkout;
 mod name;
@@ -29,7 +29,9 @@ mod store;
 
 mod fetch;
 mod http;
+mod login;
 mod send;
+mod ssh;
 
 mod local;
 mod push;
@@ -42,11 +44,12 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use url::Url;
 
-use crate::{egress::Route, secret::Credential};
+use crate::egress::Route;
 
 pub use self::{
     checkout::{Checkout, ReferenceName},
     error::RemoteError,
+    login::{Ask, Asking, GitProvider, Login, Provided, ProviderError, Token},
     name::{Branch, CommitId, NameError, UpdatePath, remote_url},
     reference::{PushMode, PushOption, PushSettings, Refspec},
     remote::GitRemote,
@@ -170,7 +173,7 @@ pub struct Request {
 /// Where to read and where to push.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// `https://`, `http://` or `file://`; without user information.
+    /// `https://`, `http://`, `ssh://` or `file://`; without user information, but for the user of ssh.
     pub url: Url,
     /// What is read.
     pub checkout: Checkout,
@@ -181,7 +184,7 @@ pub struct Source {
     /// The folder or file, from the root, that is read and never left.
     pub path: UpdatePath,
     /// What proves who we are.
-    pub credential: Option<Credential>,
+    pub login: Login,
     /// TLS, proxy and whether `http:` is acceptable.
     pub route: Route,
     /// How long one read, and one push, may take.
@@ -197,7 +200,7 @@ impl Source {
             checkout: Checkout::Branch(branch),
             push: PushSettings::default(),
             path: UpdatePath::default(),
-            credential: None,
+            login: Login::Anonymous,
             route: Route::default(),
             timeout: DEFAULT_TIMEOUT,
         }

@@ -269,16 +269,17 @@ impl From<gix::ObjectId> for CommitId {
     }
 }
 
-/// Reads the address of a Git remote: `https://`, `http://` or `file://`.
+/// Reads the address of a Git remote: `https://`, `http://`, `ssh://` or `file://`.
 ///
-/// User information is refused, because a password in an address ends up in messages; so is
-/// everything that other programs would take for an option or a command.
+/// User information is refused, because a password in an address ends up in messages; only ssh has
+/// its user there. So is everything that other programs would take for an option or a command.
 ///
 /// ```
 /// use tagwright::update::git::remote_url;
 ///
 /// assert!(remote_url("https://git.example.com/team/fleet.git").is_ok());
 /// assert!(remote_url("https://user:token@git.example.com/fleet.git").is_err());
+/// assert!(remote_url("ssh://git@git.example.com/team/fleet.git").is_ok());
 /// assert!(remote_url("git@git.example.com:team/fleet.git").is_err());
 /// ```
 pub fn remote_url(text: &str) -> Result<Url, NameError> {
@@ -321,13 +322,11 @@ fn address_fault(text: &str) -> Option<(&'static str, &'static str)> {
     match scheme.to_ascii_lowercase().as_str() {
         "https" | "http" => {}
         "file" => return None,
-        "ssh" | "git+ssh" | "ssh+git" => {
-            return Some(("ssh is not spoken yet", "use https with an access token"));
-        }
+        "ssh" => return ssh_fault(rest),
         _ => {
             return Some((
-                "its scheme is not https, http or file",
-                "use https with an access token",
+                "its scheme is not https, http, ssh or file",
+                "use https with an access token, or ssh with a key",
             ));
         }
     }
@@ -341,15 +340,53 @@ fn address_fault(text: &str) -> Option<(&'static str, &'static str)> {
     ))
 }
 
+/// What is wrong with an address of ssh, behind its scheme.
+fn ssh_fault(rest: &str) -> Option<(&'static str, &'static str)> {
+    const LIKE: &str = "write it like `ssh://git@host/path`";
+    let is_name = |text: &str| {
+        let is_plain = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
+        !text.is_empty() && !text.starts_with('-') && text.chars().all(is_plain)
+    };
+    let is_address = |text: &str| {
+        let inner = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+        inner.is_some_and(|it| it.parse::<std::net::Ipv6Addr>().is_ok())
+    };
+    let Some((authority, path)) = rest.split_once('/') else {
+        return Some(("it has no path", LIKE));
+    };
+    let (user, place) = match authority.rsplit_once('@') {
+        Some((user, place)) => (user, place),
+        None => ("git", authority),
+    };
+    if user.contains(':') {
+        return Some((
+            "it holds a password",
+            "ssh logs in with a private key, from a Secret with `identity`",
+        ));
+    }
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    let (host, has_good_port) = match place.rsplit_once(':') {
+        Some((host, port)) if !place.ends_with(']') => (host, is_port(port)),
+        _ => (place, true),
+    };
+    if !is_name(user) || !has_good_port || !(is_name(host) || is_address(host)) {
+        return Some(("its user, host or port is none", LIKE));
+    }
+    path.is_empty().then_some(("it has no path", LIKE))
+}
+
 fn without_scheme(text: &str) -> (&'static str, &'static str) {
     if text.contains("::") {
         return (
             "it would start a program",
-            "only https, http and file are spoken",
+            "only https, http, ssh and file are spoken",
         );
     }
     if text.contains(':') && !text.starts_with(['/', '.']) {
-        return ("it has no scheme", "write it like `https://host/path`");
+        return (
+            "it has no scheme",
+            "write it like `https://host/path` or `ssh://git@host/path`",
+        );
     }
     (
         "it has no scheme",
@@ -495,8 +532,24 @@ mod tests {
         check("https://git.test/a\tb", false);
         check(" https://git.test/a", false);
         check("file://host/srv/fleet.git", false);
-        check("ssh://git@git.test/fleet.git", false);
+        check("ssh://git@git.test/fleet.git", true);
+        check("ssh://git.test:2222/fleet.git", true);
+        check("ssh://git@[::1]:2222/~ada/fleet.git", true);
         check("ssh://-oProxyCommand=x/", false);
+        check("ssh://-oProxyCommand=x/fleet.git", false);
+        check("ssh://-l@git.test/fleet.git", false);
+        check("ssh://git:secret@git.test/fleet.git", false);
+        check("ssh://git@good@git.test/fleet.git", false);
+        check("ssh://git@git.test:22:22/fleet.git", false);
+        check("ssh://git@git.test:0/fleet.git", false);
+        check("ssh://git@git.test:team/fleet.git", false);
+        check("ssh://git@git.test", false);
+        check("ssh://git@git.test/", false);
+        check("ssh://git@/fleet.git", false);
+        check("ssh://git@git.test%2fx/fleet.git", false);
+        check("ssh://git@git.test/a%0ab", false);
+        check("ssh://git@git.test/a\\b", false);
+        check("git+ssh://git@git.test/fleet.git", false);
         check("git://git.test/fleet.git", false);
         check("git@git.test:team/fleet.git", false);
         check("ext::sh -c x", false);

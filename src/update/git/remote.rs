@@ -24,6 +24,7 @@ use super::{
     fetch::Upload,
     http::Session,
     local::Local,
+    login::Tokens,
     objects::Objects,
     push::{Change, Push},
     read::{Attempt, Snapshots, Tips, snapshot},
@@ -33,10 +34,11 @@ use super::{
 /// How many existing branches a message names where the wanted one does not exist.
 const NAMED_BRANCHES: usize = 5;
 
-/// Reads and pushes over smart HTTP, and to repositories on this machine.
+/// Reads and pushes over smart HTTP and SSH, and to repositories on this machine.
 #[derive(Debug)]
 pub struct GitRemote {
     egress: Egress,
+    tokens: Tokens,
     store: PathBuf,
     locks: Mutex<HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -47,6 +49,7 @@ impl GitRemote {
     pub fn new(egress: Egress, store: PathBuf) -> Self {
         Self {
             egress,
+            tokens: Tokens::default(),
             store,
             locks: Mutex::default(),
         }
@@ -65,7 +68,8 @@ impl Remote for GitRemote {
             if source.url.scheme() == "file" {
                 read_local(requests.to_vec(), remote.clone(), &cancel).await
             } else {
-                let session = Session::new(&self.egress, source, remote.clone(), deadline);
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
                 self.read_smart(&session, requests, &cancel).await
             }
         };
@@ -92,7 +96,8 @@ impl Remote for GitRemote {
                 }
                 Ok(results)
             } else {
-                let session = Session::new(&self.egress, source, remote.clone(), deadline);
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
                 self.push_smart(&session, chains).await
             }
         };

@@ -46,7 +46,7 @@ impl Store {
     /// under somebody else's address must not be shown what that somebody has fetched.
     pub(super) fn of(root: &Path, source: &Source, hash: Hash, remote: &str) -> Self {
         let mut name = NameHasher(Sha256::new());
-        (&source.url, &source.credential, &source.route).hash(&mut name);
+        (&source.url, &source.login, &source.route).hash(&mut name);
         let digest = name.0.finalize();
         let name = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest);
         Self {

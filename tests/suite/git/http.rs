@@ -5,7 +5,7 @@ use tagwright::{
     egress::PlainHttp,
     error::Class,
     secret::{Authority, Credential, Proof, Secret},
-    update::git::{Checkout, RemoteError, Source},
+    update::git::{Checkout, Login, RemoteError, Source},
 };
 
 use super::{
@@ -178,7 +178,10 @@ async fn credentials_are_shown_and_wrong_ones_are_denied() {
             .start()
             .await;
         let mut source = source(&server);
-        source.credential = proof.map(|proof| credential(&server, proof));
+        source.login = match proof {
+            Some(proof) => Login::Fixed(credential(&server, proof)),
+            None => Login::Anonymous,
+        };
         match world.read(&source).await {
             Ok(_) => assert!(is_let_in, "{asked}"),
             Err(error) => {
@@ -210,7 +213,7 @@ async fn a_store_is_not_shared_between_credentials() {
     let server = GitServer::of(world.folder.path()).start().await;
     let mut source = source(&server);
     for password in ["one", "two"] {
-        source.credential = Some(credential(&server, basic("bot", password)));
+        source.login = Login::Fixed(credential(&server, basic("bot", password)));
         world.read(&source).await.expect("a snapshot");
     }
     let stores = std::fs::read_dir(world.folder.path().join("store")).expect("the store");
