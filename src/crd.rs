@@ -486,9 +486,9 @@ pub struct GitRepositorySpec {
     /// The reference, where the automation names none.
     #[serde(default, rename = "ref")]
     pub reference: Option<GitReference>,
-    /// Which signatures source-controller wants to see; not used here.
+    /// Whose signatures what is read must have.
     #[serde(default)]
-    pub verify: Option<serde_json::Value>,
+    pub verify: Option<GitVerification>,
     /// A Secret with a proxy.
     #[serde(default)]
     pub proxy_secret_ref: Option<LocalReference>,
@@ -507,6 +507,34 @@ pub struct GitRepositorySpec {
     /// Not used here.
     #[serde(default)]
     pub sparse_checkout: Option<Vec<String>>,
+}
+
+/// `GitRepository.spec.verify`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GitVerification {
+    /// What must be signed.
+    #[serde(default)]
+    pub mode: VerificationMode,
+    /// A Secret whose values are public keys.
+    pub secret_ref: LocalReference,
+}
+
+/// What must be signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum VerificationMode {
+    /// The commit that is checked out.
+    #[default]
+    #[serde(rename = "HEAD")]
+    Head,
+    /// The same, as it was written in older versions.
+    #[serde(rename = "head")]
+    OldHead,
+    /// The annotated tag that is checked out.
+    Tag,
+    /// Both.
+    #[serde(rename = "TagAndHEAD")]
+    TagAndHead,
 }
 
 /// `GitRepository.spec.provider`.

@@ -257,11 +257,16 @@ pub async fn check_secrets(config: &Config, vault: &impl Vault) -> Result<(), Va
                 proxy,
                 ..
             } = &it.connection;
-            [credentials, certificates, proxy]
+            [credentials, certificates, proxy].map(Option::as_ref)
         });
     let remotes = config.automations.iter().filter(|it| !it.suspended);
-    let remotes = remotes.flat_map(|it| [&it.remote.credentials, &it.remote.proxy]);
-    for key in images.chain(remotes).flatten() {
+    let remotes = remotes.flat_map(|it| {
+        let signing = it.remote.signing_key.as_ref().map(|it| &it.secret);
+        let verify = it.remote.verify.as_ref().map(|(_, secret)| secret);
+        let (credentials, proxy) = (it.remote.credentials.as_ref(), it.remote.proxy.as_ref());
+        [credentials, proxy, signing, verify]
+    });
+    for key in images.flatten().chain(remotes.flatten()) {
         vault.open(key).await?;
     }
     Ok(())

@@ -26,8 +26,8 @@ use crate::{
     scan::Registry,
     update::{
         git::{
-            Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Skipped, Snapshot,
-            Source, SourceFile,
+            Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Signer, Skipped,
+            Snapshot, Source, SourceFile,
         },
         message::{self, Step},
         plan::{self, ChangeSet},
@@ -356,7 +356,7 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
     listings: &Listings,
 ) {
     let automation = member.automation;
-    let Some(Stage { snapshot, .. }) = &member.stage else {
+    let Some(Stage { snapshot, source }) = &member.stage else {
         return;
     };
     let branch = &automation.remote.push_branch;
@@ -381,7 +381,8 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
         namespace: &automation.key.namespace,
     };
     let changes = decide_files(&scope, ports, listings, files.clone()).await;
-    match plan_commit(automation, &files, time, changes) {
+    let signer = source.signer.clone();
+    match plan_commit(automation, &files, time, changes, signer) {
         Ok(plan) => member.outcome.plan = Some(plan),
         Err(failure) => member.fail(failure),
     }
@@ -401,6 +402,7 @@ fn plan_commit(
     files: &[SourceFile],
     below: DateTime<Utc>,
     changes: ChangeSet,
+    signer: Option<Signer>,
 ) -> Result<Plan, Failure> {
     if changes.files.len() > plan::MAX_FILES {
         return Err(Failure::TooManyFiles(changes.files.len()));
@@ -423,6 +425,7 @@ fn plan_commit(
             message,
             author: automation.author.clone(),
             time: commit_time(below),
+            signer,
         });
     }
     let paths = changes

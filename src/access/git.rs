@@ -4,13 +4,13 @@ use url::Url;
 
 use super::{AccessError, Vault, certificates, proxy, text, unfit};
 use crate::{
-    config::{ObjectKey, RemoteSettings},
+    config::{ObjectKey, RemoteSettings, SigningKeyKind},
     egress::{
         PlainHttp, Route,
         ssh::{KnownHosts, SshIdentity, SshLogin},
     },
     secret::{Authority, Credential, Proof, Secret, SecretRecord, SshKey},
-    update::git::{Login, Source},
+    update::git::{Login, Signer, Signers, Source, Verify},
 };
 
 /// The keys of a Git secret that are about TLS, old names included.
@@ -55,6 +55,21 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         }
     };
     route = proxy(vault, remote.proxy.as_ref(), route).await?;
+    let signer = match &remote.signing_key {
+        Some(key) => Some(signer(
+            &key.secret,
+            key.kind,
+            &vault.open(&key.secret).await?,
+        )?),
+        None => None,
+    };
+    let verify = match &remote.verify {
+        Some((subject, key)) => Some(Verify {
+            subject: *subject,
+            signers: signers(key, &vault.open(key).await?)?,
+        }),
+        None => None,
+    };
     Ok(Source {
         url: remote.url.clone(),
         checkout: remote.checkout.clone(),
@@ -62,6 +77,8 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         push: remote.push.clone(),
         path: remote.path.clone(),
         login,
+        signer,
+        verify,
         route,
         timeout: remote.timeout,
     })
@@ -87,6 +104,44 @@ fn ssh_login(key: &ObjectKey, record: &SecretRecord, url: &Url) -> Result<SshLog
         identities: vec![SshIdentity::Key(identity)],
         known_hosts,
     })
+}
+
+/// `git.asc` with its `passphrase`, or `identity` with its `password`.
+fn signer(
+    key: &ObjectKey,
+    kind: SigningKeyKind,
+    record: &SecretRecord,
+) -> Result<Signer, AccessError> {
+    let (name, word) = match kind {
+        SigningKeyKind::OpenPgp => ("git.asc", "passphrase"),
+        SigningKeyKind::Ssh => ("identity", "password"),
+    };
+    let private = text(key, record, name)?.ok_or_else(|| {
+        unfit(
+            key,
+            &format!("a signing key is read from `{name}`, which it lacks"),
+        )
+    })?;
+    let passphrase = text(key, record, word)?;
+    let signer = match kind {
+        SigningKeyKind::OpenPgp => Signer::open_pgp(private, passphrase),
+        SigningKeyKind::Ssh => Signer::ssh(private, passphrase),
+    };
+    signer.map_err(|error| unfit(key, &format!("`{name}`: {error}")))
+}
+
+/// Every value is a ring of OpenPGP keys or a list of SSH keys, whatever its key is.
+fn signers(key: &ObjectKey, record: &SecretRecord) -> Result<Signers, AccessError> {
+    let mut signers = Signers::default();
+    for name in record.values.keys() {
+        let keys = text(key, record, name)?.unwrap_or_default();
+        let added = signers.add(keys);
+        added.map_err(|error| unfit(key, &format!("`{name}`: {error}")))?;
+    }
+    if record.values.is_empty() {
+        return Err(unfit(key, "it holds no public key"));
+    }
+    Ok(signers)
 }
 
 fn ssh_user(url: &Url) -> String {

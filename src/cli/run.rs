@@ -14,7 +14,7 @@ use super::{
     progress::Watched, registry,
 };
 use crate::{
-    config::{Automation, Config, ObjectKey, RemoteSettings},
+    config::{Automation, Config, GitProviderName, ObjectKey, RemoteSettings},
     egress::Egress,
     error::Class,
     once::{self, DocumentVault},
@@ -248,8 +248,11 @@ fn ad_hoc(
             push_branch,
             push: PushSettings::default(),
             path: UpdatePath::new(&arguments.path).map_err(refused)?,
+            provider: GitProviderName::Generic,
             credentials: None,
             proxy: None,
+            signing_key: None,
+            verify: None,
             timeout: std::time::Duration::from_mins(5),
         },
         trailers,

@@ -29,7 +29,7 @@ use crate::{
     secret::{Authority, Secret},
     update::{
         discovery::Assignments,
-        git::{Author, Branch, Checkout, PushSettings, UpdatePath},
+        git::{self, Author, Branch, Checkout, PushSettings, UpdatePath},
         message::Trailer,
         targets::Targets,
         template::Template,
@@ -173,10 +173,16 @@ pub struct RemoteSettings {
     pub push: PushSettings,
     /// What is updated, and never left.
     pub path: UpdatePath,
+    /// Who gives the credentials.
+    pub provider: GitProviderName,
     /// The credentials.
     pub credentials: Option<ObjectKey>,
     /// The proxy.
     pub proxy: Option<ObjectKey>,
+    /// What signs the commits.
+    pub signing_key: Option<SigningKey>,
+    /// What must be signed, and the secret with the public keys.
+    pub verify: Option<(git::Subject, ObjectKey)>,
     /// How long one read and one push may take.
     pub timeout: Duration,
 }
@@ -191,17 +197,49 @@ impl RemoteSettings {
             push_branch,
             push,
             path: _,
+            provider,
             credentials,
             proxy,
+            signing_key: _,
+            verify: _,
             timeout,
         } = self;
         *url == other.url
             && *checkout == other.checkout
+            && *provider == other.provider
             && *credentials == other.credentials
             && *proxy == other.proxy
             && *timeout == other.timeout
             && (*push_branch != other.push_branch || *push == other.push)
     }
+}
+
+/// Who gives the credentials for a Git remote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GitProviderName {
+    /// A Secret, or the user who runs tagwright.
+    #[default]
+    Generic,
+    /// A GitHub App.
+    Github,
+}
+
+/// The secret with a signing key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKey {
+    /// The secret.
+    pub secret: ObjectKey,
+    /// What is in it.
+    pub kind: SigningKeyKind,
+}
+
+/// What kind of key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SigningKeyKind {
+    /// `git.asc`, and its `passphrase`.
+    OpenPgp,
+    /// `identity`, and its `password`.
+    Ssh,
 }
 
 /// A `v1/Secret`, with values that may stand elsewhere.

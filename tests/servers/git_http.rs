@@ -86,6 +86,16 @@ pub(crate) struct Repository {
 impl Repository {
     /// Makes a bare repository below a folder, whose `main` has one commit with `files`.
     pub(crate) fn make(folder: &Path, name: &str, files: &[(&str, &str)]) -> Self {
+        Self::of_format(folder, name, files, "sha1")
+    }
+
+    /// The same, with ids of another length.
+    pub(crate) fn of_format(
+        folder: &Path,
+        name: &str,
+        files: &[(&str, &str)],
+        format: &str,
+    ) -> Self {
         let path = folder.join("repos").join(format!("{name}.git"));
         let work = folder.join("work").join(name);
         fs::create_dir_all(&path)
@@ -95,7 +105,8 @@ impl Repository {
             path,
             home: folder.to_owned(),
         };
-        repository.git(&["init", "-q", "--bare", "-b", "main"]);
+        let format = format!("--object-format={format}");
+        repository.git(&["init", "-q", "--bare", "-b", "main", &format]);
         repository.git(&["config", "http.receivepack", "true"]);
         repository.git(&["config", "receive.denyNonFastForwards", "false"]);
         repository.git(&["config", "uploadpack.allowFilter", "true"]);

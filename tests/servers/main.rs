@@ -16,5 +16,6 @@ mod git_ssh;
 mod job;
 mod programs;
 mod registry;
+mod signing;
 mod ssh;
 mod token_service;

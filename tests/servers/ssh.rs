@@ -1,6 +1,6 @@
 //! Reading and pushing over SSH, against OpenSSH's server: keys, host keys, versions and proxies.
 
-use std::{fs, path::Path, time::Duration};
+use std::{borrow::Cow, fs, path::Path, sync::Arc, time::Duration};
 
 use tagwright::{
     access,
@@ -12,8 +12,8 @@ use tagwright::{
     error::Class,
     once::DocumentVault,
     update::git::{
-        Author, GitRemote, Login, NewCommit, Pushed, Remote as _, RemoteError, Screen, Source,
-        SourceFile,
+        Author, GitRemote, Interest, Login, NewCommit, Pushed, Remote as _, RemoteError, Screen,
+        Source, SourceFile, UpdatePath,
     },
 };
 use tempfile::TempDir;
@@ -28,12 +28,29 @@ use crate::{
     programs::{Server, command, find},
 };
 
-const SCREEN: Screen = Screen {
-    path: |path| path.ends_with(".yaml"),
-    bytes: |_, bytes| bytes.windows(6).any(|it| it == b"marked"),
-    version: "test",
-};
-const FILES: [(&str, &str); 2] = [
+/// Keeps YAML files that hold a word.
+#[derive(Debug)]
+pub(crate) struct Marked;
+
+impl Screen for Marked {
+    fn interest(&self, path: &str) -> Interest {
+        if path.ends_with(".yaml") {
+            Interest::Searched
+        } else {
+            Interest::Nothing
+        }
+    }
+
+    fn keeps(&self, _: &str, bytes: &[u8]) -> bool {
+        bytes.windows(6).any(|it| it == b"marked")
+    }
+
+    fn version(&self) -> Cow<'_, str> {
+        Cow::Borrowed("test")
+    }
+}
+
+pub(crate) const FILES: [(&str, &str); 2] = [
     ("apps/web.yaml", "image: web:1 # marked\n"),
     ("README.md", "fleet\n"),
 ];
@@ -115,7 +132,7 @@ impl World {
     /// Reads, and pushes a commit that sets the value.
     async fn update(&self, source: &Source, value: &str) -> Result<Pushed, RemoteError> {
         let remote = GitRemote::new(Egress::new(), self.folder.path().join("store"));
-        let snapshot = remote.read(source, SCREEN).await?;
+        let snapshot = remote.read(source, Arc::new(Marked)).await?;
         assert_eq!(snapshot.files.len(), 1, "one marked file");
         remote.push(source, &snapshot, &commit(value)).await
     }
@@ -130,7 +147,7 @@ impl World {
     }
 }
 
-fn commit(value: &str) -> NewCommit {
+pub(crate) fn commit(value: &str) -> NewCommit {
     NewCommit {
         automation: "apps/fleet".to_owned(),
         files: vec![SourceFile {
@@ -143,6 +160,8 @@ fn commit(value: &str) -> NewCommit {
             email: "bot@example.com".to_owned(),
         },
         time: chrono::DateTime::from_timestamp(1_800_000_000, 0).expect("a time"),
+        path: UpdatePath::default(),
+        signer: None,
     }
 }
 
@@ -305,7 +324,7 @@ async fn a_key_that_the_server_does_not_know_is_denied_by_its_fingerprint() {
 
 #[tokio::test]
 async fn broken_algorithms_are_not_agreed_to() {
-    let check = async |line: &str, expected: &str| {
+    let check = async |line: &str, expected: &str, class: Class| {
         let setup = Setup {
             lines: &[line],
             ..Setup::default()
@@ -318,16 +337,17 @@ async fn broken_algorithms_are_not_agreed_to() {
         let source = world.source(&key, "", &world.known_hosts()).await;
         let error = ssh_error(world.update(&source, "evil").await);
         assert!(error.to_string().contains(expected), "{line}: {error}");
-        assert_eq!(error.class(), Class::Config, "{line}: {error}");
+        assert_eq!(error.class(), class, "{line}: {error}");
     };
-    check("KexAlgorithms diffie-hellman-group14-sha1", "key exchange").await;
-    check("Ciphers aes128-cbc", "cipher").await;
-    check(
-        "Ciphers aes128-ctr\nMACs hmac-sha1",
-        "message authentication",
-    )
-    .await;
-    check("PubkeyAcceptedAlgorithms ssh-rsa", "SHA-1").await;
+    let config = Class::Config;
+    let kex = "KexAlgorithms diffie-hellman-group14-sha1";
+    check(kex, "key exchange", config).await;
+    check("Ciphers aes128-cbc", "cipher", config).await;
+    let mac = "Ciphers aes128-ctr\nMACs hmac-sha1";
+    check(mac, "message authentication", config).await;
+    // The server does not say which hashes it takes, and SHA-1 is not tried.
+    let rsa = "PubkeyAcceptedAlgorithms ssh-rsa";
+    check(rsa, "does not let", Class::Denied).await;
 }
 
 #[tokio::test]
@@ -399,7 +419,10 @@ async fn a_moved_branch_and_a_hook_that_refuses_are_told_apart() {
     };
     let source = world.usual().await;
     let remote = GitRemote::new(Egress::new(), world.folder.path().join("store"));
-    let snapshot = remote.read(&source, SCREEN).await.expect("a snapshot");
+    let snapshot = remote
+        .read(&source, Arc::new(Marked))
+        .await
+        .expect("a snapshot");
     let work = world.folder.path().join("ssh/work/fleet");
     fs::write(work.join("other.txt"), "by hand\n").expect("a new file");
     world.fleet.commit_from(&work, "main", "By hand");
@@ -529,7 +552,7 @@ async fn a_server_that_says_nothing_ends_with_the_timeout() {
     login.authority = format!("127.0.0.1:{port}").parse().expect("an authority");
     let bound = source.clone();
     source.timeout = Duration::from_millis(500);
-    let result = foreign.read(&source, SCREEN).await;
+    let result = foreign.read(&source, Arc::new(Marked)).await;
     assert!(
         matches!(result, Err(RemoteError::Timeout { .. })),
         "{result:?}"
@@ -541,7 +564,7 @@ async fn a_server_that_says_nothing_ends_with_the_timeout() {
         .url
         .set_port(Some(world.server.port))
         .expect("ssh has ports");
-    let result = foreign.read(&elsewhere, SCREEN).await;
+    let result = foreign.read(&elsewhere, Arc::new(Marked)).await;
     let is_foreign = matches!(
         &result,
         Err(RemoteError::Ssh {

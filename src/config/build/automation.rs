@@ -10,16 +10,16 @@ use std::{
 
 use super::{Config, Document, Documents, ObjectKey};
 use crate::{
-    config::{Automation, RemoteSettings, duration},
+    config::{Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration},
     crd::{
-        CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec, ImageUpdateAutomation,
-        LabelOperator, LabelSelector, PushModeName,
+        self, CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec,
+        ImageUpdateAutomation, LabelOperator, LabelSelector, PushModeName, VerificationMode,
     },
     policy::PolicyName,
     update::{
         git::{
             self, Author, Branch, Checkout, CommitId, NameError, PushMode, PushOption,
-            PushSettings, Refspec, UpdatePath,
+            PushSettings, Refspec, Subject, UpdatePath,
         },
         message::Trailer,
         template::{self, Template},
@@ -86,7 +86,6 @@ fn automation(
         document.fault(&mut documents.faults, "/spec", message, Some(hint));
         return None;
     };
-    refuse_what_is_not_there_yet(documents, document, git);
     let message = message(documents, document, git);
     let path = update_path(documents, document);
     let source = sources.iter().find(|it| it.key == source)?;
@@ -123,25 +122,6 @@ fn trailers(author: &Author, git: &GitSpec) -> Vec<Trailer> {
     let co_authors = co_authors.map(|it| Trailer::co_author(&it));
     let sign_off = git.commit.sign_off.then(|| Trailer::sign_off(author));
     co_authors.chain(sign_off).collect()
-}
-
-/// What would be left out silently if it were accepted: never sign less or push less than asked.
-fn refuse_what_is_not_there_yet(
-    documents: &mut Documents,
-    document: &Document<ImageUpdateAutomation>,
-    git: &GitSpec,
-) {
-    let fields = [(
-        "/spec/git/commit/signingKey",
-        "signing",
-        git.commit.signing_key.is_some(),
-    )];
-    for (pointer, what, is_set) in fields {
-        if is_set {
-            let message = format!("{what} is not supported yet");
-            document.fault(&mut documents.faults, pointer, message, Some(README));
-        }
-    }
 }
 
 /// The commit message's template, where there is one; an error that was told where it is faulty.
@@ -183,15 +163,7 @@ fn remote(
 ) -> Option<RemoteSettings> {
     let url = address(documents, source);
     let spec = &source.value.spec;
-    if spec.provider != GitProvider::Generic {
-        let message = "log-in by a provider is not supported yet".to_owned();
-        source.fault(
-            &mut documents.faults,
-            "/spec/provider",
-            message,
-            Some(README),
-        );
-    }
+    let provider = provider(documents, source);
     let name = |reference: &Option<crate::crd::LocalReference>| {
         reference.as_ref().map(|it| it.name.clone())
     };
@@ -199,7 +171,9 @@ fn remote(
     let credentials = documents.secret(source, "/spec/secretRef", credentials.as_deref());
     let proxy = name(&spec.proxy_secret_ref);
     let proxy = documents.secret(source, "/spec/proxySecretRef", proxy.as_deref());
+    let signing_key = signing_key(documents, document, git);
     let (checkout, push_branch) = references(documents, document, git, source)?;
+    let verify = verification(documents, source, &checkout);
     let push = push_settings(documents, document, git, &push_branch);
     Some(RemoteSettings {
         url: url?,
@@ -207,13 +181,93 @@ fn remote(
         push_branch,
         push: push?,
         path: path?,
+        provider: provider?,
         credentials,
         proxy,
+        signing_key,
+        verify,
         timeout: match &spec.timeout {
             Some(timeout) => duration::parse(timeout)?,
             None => DEFAULT_TIMEOUT,
         },
     })
+}
+
+/// Who gives the credentials; nothing where nobody can yet, which has been told.
+fn provider(
+    documents: &mut Documents,
+    source: &Document<GitRepository>,
+) -> Option<GitProviderName> {
+    let mut refuse = |message: &str, hint: &str| {
+        let (faults, pointer) = (&mut documents.faults, "/spec/provider");
+        source.fault(faults, pointer, message.to_owned(), Some(hint));
+    };
+    let spec = &source.value.spec;
+    match spec.provider {
+        GitProvider::Generic => Some(GitProviderName::Generic),
+        GitProvider::Github if !spec.url.starts_with("https://") => {
+            let hint = "write `https://…`, or `http://…` for a server of your own";
+            let is_web = spec.url.starts_with("http://");
+            if !is_web {
+                refuse("a GitHub App logs in over https", hint);
+            }
+            is_web.then_some(GitProviderName::Github)
+        }
+        GitProvider::Github if spec.secret_ref.is_none() => {
+            let hint = "name a Secret with `githubAppID`, `githubAppPrivateKey` and \
+                        `githubAppInstallationID` or `githubAppInstallationOwner`";
+            refuse("a GitHub App needs `spec.secretRef`", hint);
+            None
+        }
+        GitProvider::Github => Some(GitProviderName::Github),
+        GitProvider::Azure | GitProvider::Aws => {
+            let hint = "use a Secret with a token; see \"What it does not do yet\" in the README";
+            refuse("log-in by a cloud's identity is not supported yet", hint);
+            None
+        }
+    }
+}
+
+fn signing_key(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    git: &GitSpec,
+) -> Option<SigningKey> {
+    let key = git.commit.signing_key.as_ref()?;
+    let pointer = "/spec/git/commit/signingKey/secretRef";
+    Some(SigningKey {
+        secret: documents.secret(document, pointer, Some(&key.secret_ref.name))?,
+        kind: match key.kind {
+            None | Some(crd::SigningKeyKind::Gpg) => SigningKeyKind::OpenPgp,
+            Some(crd::SigningKeyKind::Ssh) => SigningKeyKind::Ssh,
+        },
+    })
+}
+
+fn verification(
+    documents: &mut Documents,
+    source: &Document<GitRepository>,
+    checkout: &Checkout,
+) -> Option<(Subject, ObjectKey)> {
+    let verify = source.value.spec.verify.as_ref()?;
+    let name = Some(verify.secret_ref.name.as_str());
+    let secret = documents.secret(source, "/spec/verify/secretRef", name)?;
+    let subject = match verify.mode {
+        VerificationMode::Head | VerificationMode::OldHead => Subject::Commit,
+        VerificationMode::Tag => Subject::Tag,
+        VerificationMode::TagAndHead => Subject::TagAndCommit,
+    };
+    if subject != Subject::Commit && !checkout.is_tag() {
+        let message = "no tag is checked out whose signature could be verified".to_owned();
+        let hint = "write `mode: HEAD`, or check out a tag";
+        source.fault(
+            &mut documents.faults,
+            "/spec/verify/mode",
+            message,
+            Some(hint),
+        );
+    }
+    Some((subject, secret))
 }
 
 /// What a push does besides; nothing where that is faulty, which has been told.

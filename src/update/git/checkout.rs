@@ -58,6 +58,11 @@ impl Checkout {
         Self::named(&format!("refs/tags/{name}"))
     }
 
+    /// Whether this is a tag.
+    pub fn is_tag(&self) -> bool {
+        matches!(self, Self::Reference(name) if name.0.starts_with("refs/tags/"))
+    }
+
     /// Whether this is what `branch` points to, so that a push moves what was read.
     pub(super) fn is_branch(&self, branch: &Branch) -> bool {
         matches!(self, Self::Branch(own) if own == branch)

@@ -13,6 +13,7 @@ use gix::{
 use super::{
     Author, NewCommit, RemoteError,
     objects::Objects,
+    signing,
     tree::{self, EntryKind},
     walk::unsafe_tree,
 };
@@ -93,7 +94,7 @@ pub(super) fn make(
             return Err(refused("it changes nothing".to_owned()));
         }
         tree = new;
-        let bytes = encode(tree, made.tip, ground.kind, commit);
+        let bytes = signed(objects, tree, made.tip, ground.kind, commit)?;
         made.tip = hashed(objects, Kind::Commit, bytes, &mut made.objects)?;
         made.commits.push(made.tip);
     }
@@ -211,11 +212,40 @@ pub(super) const AUTOMATION: &str = "tagwright-automation";
 /// ends in it is not taken for one that may be made anew.
 pub(super) const STACKED: &str = "tagwright-stacked";
 
-fn encode(tree: ObjectId, parent: ObjectId, ground: GroundKind, commit: &NewCommit) -> Vec<u8> {
-    let header = match ground {
+/// The commit, with the signature over itself where somebody signs.
+fn signed(
+    objects: &Objects,
+    tree: ObjectId,
+    parent: ObjectId,
+    ground: GroundKind,
+    commit: &NewCommit,
+) -> Result<Vec<u8>, RemoteError> {
+    let plain = encode(tree, parent, ground, commit, None);
+    let Some(signer) = &commit.signer else {
+        return Ok(plain);
+    };
+    let armored = signer.sign(&plain, commit.time);
+    let armored = armored.map_err(|source| RemoteError::Unsigned {
+        remote: objects.remote().to_owned(),
+        source,
+    })?;
+    let header = (signing::header(objects.hash()), armored.as_str());
+    Ok(encode(tree, parent, ground, commit, Some(header)))
+}
+
+fn encode(
+    tree: ObjectId,
+    parent: ObjectId,
+    ground: GroundKind,
+    commit: &NewCommit,
+    last_header: Option<(&str, &str)>,
+) -> Vec<u8> {
+    let own = match ground {
         GroundKind::Checkout => AUTOMATION,
         GroundKind::PushBranch => STACKED,
     };
+    let own = (own, commit.automation.as_str());
+    let headers = [Some(own), last_header].into_iter().flatten();
     let signature = signature(&commit.author, commit.time);
     let object = gix::objs::Commit {
         tree,
@@ -225,7 +255,9 @@ fn encode(tree: ObjectId, parent: ObjectId, ground: GroundKind, commit: &NewComm
         encoding: None,
         // Git ends a message at a NUL; what follows would be there and not be shown.
         message: commit.message.replace('\0', "").into(),
-        extra_headers: vec![(header.into(), commit.automation.as_str().into())],
+        extra_headers: headers
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
     };
     let mut bytes = Vec::new();
     object

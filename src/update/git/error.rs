@@ -7,7 +7,7 @@ use crate::{
     error::Class,
 };
 
-use super::ProviderError;
+use super::{ProviderError, SignerError};
 
 /// Why a remote could not be read or pushed to.
 #[derive(Debug, thiserror::Error)]
@@ -152,6 +152,24 @@ pub enum RemoteError {
         /// What the server and its hooks said, on one line.
         reason: String,
     },
+    /// What would be built on is not signed by whom it has to be.
+    #[error("refused to build on {subject} of `{remote}`: {reason}")]
+    Unverified {
+        /// The remote's address.
+        remote: String,
+        /// The commit or tag.
+        subject: String,
+        /// What is wrong with its signature.
+        reason: String,
+    },
+    /// The commit cannot be signed, and is not made without a signature.
+    #[error("cannot sign the commit to `{remote}`")]
+    Unsigned {
+        /// The remote's address.
+        remote: String,
+        /// The cause.
+        source: SignerError,
+    },
     /// The commit to be made would not change, or not be confined to, what it says.
     #[error("refused to commit to `{remote}`: {reason}")]
     Refused {
@@ -212,13 +230,17 @@ impl RemoteError {
             | Self::Limit { .. }
             | Self::Renamed { .. }
             | Self::Foreign { .. }
+            | Self::Unsigned { .. }
             | Self::Unsupported { .. } => Class::Config,
             // The store may have been lost between reading and pushing; the next read fills it.
             Self::Timeout { .. }
             | Self::Unavailable { .. }
             | Self::Incomplete { .. }
             | Self::Store { .. } => Class::Transient,
-            Self::Denied { .. } | Self::NotFound { .. } | Self::Rejected { .. } => Class::Denied,
+            Self::Denied { .. }
+            | Self::NotFound { .. }
+            | Self::Rejected { .. }
+            | Self::Unverified { .. } => Class::Denied,
             Self::Moved { .. } => Class::Conflict,
             Self::Refused { .. } | Self::Protocol { .. } => Class::Bug,
         }
@@ -239,6 +261,10 @@ impl RemoteError {
             }
             Self::NoPath { .. } => {
                 "check the update path; symbolic links and submodules are not followed"
+            }
+            Self::Unverified { .. } => {
+                "sign what is pushed there, or add its signer's public key to the Secret of \
+                 `spec.verify`"
             }
             Self::Foreign { .. } => {
                 "merge or delete it, or put a `+` before the refspec to overwrite it"

@@ -15,10 +15,14 @@ mod error;
 mod objects;
 mod tree;
 
+mod openpgp;
+mod signing;
+
 mod commit;
 mod inflate;
 mod pack;
 mod unmarked;
+mod verify;
 mod walk;
 
 mod advertisement;
@@ -51,8 +55,11 @@ pub use self::{
     error::RemoteError,
     login::{Ask, Asking, GitProvider, Login, Provided, ProviderError, Token},
     name::{Branch, CommitId, NameError, UpdatePath, remote_url},
+    openpgp::OpenPgpError,
     reference::{PushMode, PushOption, PushSettings, Refspec},
     remote::GitRemote,
+    signing::{Signer, SignerError},
+    verify::{Signers, SignersError, Subject, Verify},
 };
 
 /// How long one read, and one push, may take where nothing else was said.
@@ -185,6 +192,10 @@ pub struct Source {
     pub path: UpdatePath,
     /// What proves who we are.
     pub login: Login,
+    /// What signs our commits.
+    pub signer: Option<Signer>,
+    /// Whose signature what we build on must have.
+    pub verify: Option<Verify>,
     /// TLS, proxy and whether `http:` is acceptable.
     pub route: Route,
     /// How long one read, and one push, may take.
@@ -201,6 +212,8 @@ impl Source {
             push: PushSettings::default(),
             path: UpdatePath::default(),
             login: Login::Anonymous,
+            signer: None,
+            verify: None,
             route: Route::default(),
             timeout: DEFAULT_TIMEOUT,
         }
@@ -278,6 +291,8 @@ pub struct NewCommit {
     pub author: Author,
     /// The author's and committer's time.
     pub time: DateTime<Utc>,
+    /// What signs it.
+    pub signer: Option<Signer>,
 }
 
 /// Who commits.

@@ -21,6 +21,7 @@ use super::{
     remote::joined,
     store::Store,
     unmarked::{Findings, Unmarked},
+    verify::{Verify, verify},
     walk::{Listing, Walked, walk},
 };
 
@@ -33,19 +34,31 @@ const FILE_BY_ID: usize = 12;
 #[derive(Clone, Copy)]
 pub(super) struct Tips {
     pub(super) base: ObjectId,
+    pub(super) checkout: ObjectId,
+    /// The tag that leads to the checkout, where its signature is looked at.
+    pub(super) tag: Option<ObjectId>,
     pub(super) push: Option<ObjectId>,
 }
 
 impl Tips {
-    /// What is read for a source: the checked-out commit, or the push branch that commits are
-    /// stacked on.
-    pub(super) fn of(source: &Source, checkout: ObjectId, push: Option<ObjectId>) -> Self {
+    /// What is read for a source: the checked-out commit, which something named leads to, or the
+    /// push branch that commits are stacked on.
+    pub(super) fn of(
+        source: &Source,
+        (checkout, named): (ObjectId, Option<ObjectId>),
+        push: Option<ObjectId>,
+    ) -> Self {
         let push = push.filter(|_| !source.checkout.is_branch(&source.push_branch));
         let base = match source.push.mode {
             PushMode::Rebuild => checkout,
             PushMode::Stack => push.unwrap_or(checkout),
         };
-        Self { base, push }
+        Self {
+            base,
+            checkout,
+            tag: named.filter(|_| source.verify.as_ref().is_some_and(Verify::looks_at_tag)),
+            push,
+        }
     }
 }
 
@@ -67,6 +80,9 @@ impl Attempt<'_> {
         if self.store.is_crowded() {
             self.store.clear()?;
         }
+        for (_, tips) in self.sources {
+            self.tag(tips).await?;
+        }
         let mut sources = self.sources.iter();
         if self.upload.is_partial() && sources.all(|(it, _)| !it.source.path.as_str().is_empty()) {
             match self.parts().await {
@@ -78,6 +94,25 @@ impl Attempt<'_> {
             }
         }
         self.whole().await
+    }
+
+    /// Fetches a tag itself, with as little of what it leads to as the server can leave out.
+    async fn tag(&self, tips: &Tips) -> Result<(), RemoteError> {
+        let Some(tag) = tips.tag.filter(|tag| *tag != tips.checkout) else {
+            return Ok(());
+        };
+        let (store, remote) = (self.store.clone(), &self.session.remote);
+        let is_here = task::spawn_blocking(move || Ok(store.open()?.contains(&tag)));
+        if joined(is_here.await, remote)? {
+            return Ok(());
+        }
+        let extent = if self.upload.is_partial() {
+            Extent::BareCommits
+        } else {
+            Extent::Commits
+        };
+        let wish = Wish::anew([tag].into(), extent);
+        self.upload.fetch(&wish, self.store, self.cancelled).await
     }
 
     async fn parts(&self) -> Result<Snapshots, RemoteError> {
@@ -176,9 +211,10 @@ enum Step {
 /// An error that is about one path, and leaves the others as they are; any other ends the read.
 fn of_the_path(error: RemoteError) -> Result<RemoteError, RemoteError> {
     match error {
-        RemoteError::NoPath { .. } | RemoteError::UnsafeTree { .. } | RemoteError::Limit { .. } => {
-            Ok(error)
-        }
+        RemoteError::NoPath { .. }
+        | RemoteError::UnsafeTree { .. }
+        | RemoteError::Unverified { .. }
+        | RemoteError::Limit { .. } => Ok(error),
         _ => Err(error),
     }
 }
@@ -203,6 +239,7 @@ impl Reading {
         mut unmarked: Unmarked,
         listing: Listing,
     ) -> Result<Snapshot, RemoteError> {
+        verified(objects, self.tips, &self.source)?;
         let found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
         let (snapshot, findings) = assemble(objects, self.tips, found)?;
         if !findings.is_empty() {
@@ -301,11 +338,20 @@ pub(super) fn snapshot(
     screen: &dyn Screen,
     cancelled: &AtomicBool,
 ) -> Result<Snapshot, RemoteError> {
+    verified(objects, tips, source)?;
     let root = objects.commit(&tips.base)?.tree;
     let unmarked = Unmarked::default();
     let walked = walk(objects, root, &source.path, screen, &unmarked, cancelled)?;
     let found = inflate(objects, walked.complete(objects)?, screen, cancelled)?;
     Ok(assemble(objects, tips, found)?.0)
+}
+
+/// Refuses to hand on what is not signed as it has to be.
+fn verified(objects: &Objects, tips: Tips, source: &Source) -> Result<(), RemoteError> {
+    match &source.verify {
+        Some(wanted) => verify(wanted, objects, tips),
+        None => Ok(()),
+    }
 }
 
 fn assemble(

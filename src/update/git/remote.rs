@@ -218,10 +218,11 @@ async fn smart_tips<'a>(
         let others = others.map(|name| name.escape_debug().to_string()).collect();
         return Err(nothing_to_read(&session.remote, checkout, others));
     };
+    let named = read.and_then(|name| references.get(&name).copied());
     let sources = requests.iter().map(|request| {
         let source = &request.source;
         let push = references.get(&source.push_branch.reference()).copied();
-        (request, Tips::of(source, base, push))
+        (request, Tips::of(source, (base, named), push))
     });
     Ok(sources.collect())
 }
@@ -342,13 +343,17 @@ async fn read_local(
             let others = local.some_branches(NAMED_BRANCHES)?;
             return Err(nothing_to_read(&shown, checkout, others));
         };
+        let named = match checkout.reference() {
+            Some(name) => local.tip(&name)?,
+            None => None,
+        };
         let snapshots = requests.iter().map(|Request { source, screen }| {
             let push = if source.checkout.is_branch(&source.push_branch) {
                 None
             } else {
                 local.tip(&source.push_branch.reference())?
             };
-            let tips = Tips::of(source, base, push);
+            let tips = Tips::of(source, (base, named), push);
             snapshot(&objects, tips, source, &**screen, &cancelled)
         });
         Ok(snapshots.collect())

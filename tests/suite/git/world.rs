@@ -295,6 +295,7 @@ pub(crate) fn change(path: &str, text: &str) -> NewCommit {
             email: "bot@example.com".to_owned(),
         },
         time: time(1_800_000_000),
+        signer: None,
     }
 }
 
