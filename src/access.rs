@@ -1,10 +1,11 @@
 //! From secrets to what opens a door: registry [`Access`] and Git [`Source`].
 //!
 //! The formats are Flux's (`kubernetes.io/dockerconfigjson`, `username` and `password`,
-//! `bearerToken`, `identity` and `known_hosts`, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
+//! `bearerToken`, `identity` and `known_hosts`, `githubAppID` and its kin, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
 //! missing or unfit value is an error that names the Secret and the key, never the value.
 
 mod git;
+mod github_app;
 
 use std::future::Future;
 
@@ -16,7 +17,8 @@ use crate::{
     error::Class,
     image::Repository,
     scan::{Access, Keychain, keychain::KeychainError},
-    secret::{Credential, SecretRecord},
+    secret::SecretRecord,
+    update::git::Login,
 };
 
 pub use self::git::remote;
@@ -36,8 +38,16 @@ pub trait Vault: Sync {
     /// When there should be some, and they cannot be read.
     fn ambient_keychain(&self, image: &Repository) -> Result<Keychain, VaultError>;
 
-    /// The credential for a Git remote that names none.
-    fn ambient_git_credential(&self, url: &Url) -> Option<Credential>;
+    /// How to log in to a Git remote that names no Secret: as the user who runs tagwright, or not
+    /// at all.
+    ///
+    /// # Errors
+    ///
+    /// When there should be a way, and it cannot be read.
+    fn ambient_git_login(
+        &self,
+        url: &Url,
+    ) -> impl Future<Output = Result<Login, VaultError>> + Send;
 }
 
 /// Why a secret stays closed.
@@ -55,6 +65,14 @@ pub enum VaultError {
         value: String,
         /// The variable or file.
         place: String,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The user's own way to a Git remote cannot be used.
+    #[error("cannot find a log-in for `{remote}`")]
+    AmbientGit {
+        /// The remote's address.
+        remote: String,
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -4,6 +4,8 @@
     reason = "this is the edge to configuration files and the environment"
 )]
 
+mod ambient;
+
 use std::{
     fs, io,
     io::Read as _,
@@ -12,27 +14,24 @@ use std::{
 
 use url::Url;
 
+pub use self::ambient::{GIT_PASSWORD, GIT_USERNAME};
 use crate::{
     access::{Vault, VaultError},
     config::{
         Config, ConfigError, ConfigFile, Connection, ObjectKey, Origin, SecretSource, SecretValue,
     },
+    egress,
     image::Repository,
     pipeline::{self, Intent, Listings, Outcome, Ports},
     scan::{Keychain, Registry, user_config::from_user_config},
-    secret::{Authority, Credential, Proof, Secret, SecretRecord},
-    update::git::Remote,
+    secret::{Authority, Secret, SecretRecord},
+    update::git::{Login, Remote},
 };
 
 /// How large a configuration file may be.
 const MAX_CONFIG_FILE: u64 = 16 * 1024 * 1024;
 /// How large a file may be that a Secret refers to.
 const MAX_SECRET_FILE: u64 = 1024 * 1024;
-/// The variables that open a Git remote which no Secret describes.
-pub const GIT_USERNAME: &str = "TAGWRIGHT_GIT_USERNAME";
-/// The password or token that goes with [`GIT_USERNAME`].
-pub const GIT_PASSWORD: &str = "TAGWRIGHT_GIT_PASSWORD";
-
 /// Why no configuration could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -162,21 +161,15 @@ impl Vault for DocumentVault<'_> {
         })
     }
 
-    fn ambient_git_credential(&self, url: &Url) -> Option<Credential> {
-        let authority = Authority::of(url)?;
-        if self.named_remote.as_ref() != Some(&authority) {
-            return None;
-        }
-        let password = std::env::var(GIT_PASSWORD)
-            .ok()
-            .filter(|it| !it.is_empty())?;
-        // Every large forge takes a token as password of any user but an empty one.
-        let username = std::env::var(GIT_USERNAME).unwrap_or_else(|_| "git".to_owned());
-        let proof = Proof::Basic {
-            username: Secret::new(username),
-            password: Secret::new(password),
-        };
-        Some(Credential::new(proof, authority))
+    async fn ambient_git_login(&self, url: &Url) -> Result<Login, VaultError> {
+        let (to, named) = (url.clone(), self.named_remote.clone());
+        // A credential helper is a program, and may wait for its user.
+        let found = tokio::task::spawn_blocking(move || ambient::login(&to, named.as_ref())).await;
+        let found = found.unwrap_or_else(|error| Err(error.into()));
+        found.map_err(|source| VaultError::AmbientGit {
+            remote: egress::shown(url),
+            source,
+        })
     }
 }
 

@@ -2,9 +2,13 @@
 
 use url::Url;
 
-use super::{AccessError, Vault, certificates, proxy, text, unfit};
+use super::{
+    AccessError, Vault, certificates,
+    github_app::{APP_ID, GithubApp},
+    proxy, text, unfit,
+};
 use crate::{
-    config::{ObjectKey, RemoteSettings, SigningKeyKind},
+    config::{GitProviderName, ObjectKey, RemoteSettings, SigningKeyKind},
     egress::{
         PlainHttp, Route,
         ssh::{KnownHosts, SshIdentity, SshLogin},
@@ -37,10 +41,7 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         ..Route::default()
     };
     let login = match &remote.credentials {
-        None => match vault.ambient_git_credential(&remote.url) {
-            Some(credential) => Login::Fixed(credential),
-            None => Login::Anonymous,
-        },
+        None => vault.ambient_git_login(&remote.url).await?,
         Some(key) => {
             let record = vault.open(key).await?;
             if remote.url.scheme() == "ssh" {
@@ -50,7 +51,7 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
                 if CERTIFICATE_KEYS.iter().any(has) {
                     route = certificates(key, &record, route)?;
                 }
-                web_login(key, &record, &remote.url)?
+                web_login(key, &record, remote)?
             }
         }
     };
@@ -149,9 +150,24 @@ fn ssh_user(url: &Url) -> String {
     user.unwrap_or(SSH_USER).to_owned()
 }
 
-fn web_login(key: &ObjectKey, record: &SecretRecord, url: &Url) -> Result<Login, AccessError> {
+fn web_login(
+    key: &ObjectKey,
+    record: &SecretRecord,
+    remote: &RemoteSettings,
+) -> Result<Login, AccessError> {
+    match remote.provider {
+        GitProviderName::Github => {
+            let app = GithubApp::parse(key, record, &remote.url)?;
+            return Ok(Login::provided(app));
+        }
+        GitProviderName::Generic if record.values.contains_key(APP_ID) => {
+            let reason = "it holds a GitHub App's data, and `spec.provider` is not `github`";
+            return Err(unfit(key, reason));
+        }
+        GitProviderName::Generic => {}
+    }
     let proof = git_proof(key, record)?;
-    Ok(match (proof, Authority::of(url)) {
+    Ok(match (proof, Authority::of(&remote.url)) {
         (Some(proof), Some(authority)) => Login::Fixed(Credential::new(proof, authority)),
         _ => Login::Anonymous,
     })

@@ -10,6 +10,7 @@ mod git_server;
 mod checkout;
 mod http;
 mod local;
+mod logins;
 mod partial;
 mod refspec;
 mod together;

@@ -12,9 +12,9 @@ use tagwright::{
     once::{self, DocumentVault},
     pipeline::{Intent, Listings, Outcome, Ports},
     scan::{Access, Keychain, Registry, Scan, ScanError},
-    secret::{Credential, SecretRecord},
+    secret::SecretRecord,
     update::git::{
-        Author, Chain, GitRemote, Pushed, Remote, RemoteError, Request, Snapshot, Source,
+        Author, Chain, GitRemote, Login, Pushed, Remote, RemoteError, Request, Snapshot, Source,
     },
 };
 use url::Url;
@@ -238,7 +238,7 @@ impl Vault for Documents<'_> {
         Ok(Keychain::default())
     }
 
-    fn ambient_git_credential(&self, _: &Url) -> Option<Credential> {
-        None
+    async fn ambient_git_login(&self, _: &Url) -> Result<Login, VaultError> {
+        Ok(Login::Anonymous)
     }
 }
