@@ -58,8 +58,8 @@
 //!
 //! # What is nowhere in this house
 //!
-//! No git work tree and no child process (credential helpers of the user's own docker configuration
-//! are the one exception, on the command line only). No document is printed back as YAML into a user's
+//! No git work tree and no child process (credential helpers of the user's own docker and git
+//! configuration are the one exception, on the command line only). No document is printed back as YAML into a user's
 //! file. No partial listing is ever handed on. No float in a policy. No status or cache is an input:
 //! Git is the truth.
 

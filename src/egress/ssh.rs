@@ -3,11 +3,6 @@
 //! Only algorithms that nobody has broken are offered, SHA-1 is never signed with, and a host key is
 //! accepted because `known_hosts` says so or not at all.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a part of the edge that opens connections"
-)]
-
 mod known_hosts;
 
 use std::{

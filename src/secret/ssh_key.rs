@@ -39,7 +39,7 @@ pub enum SshKeyError {
 }
 
 impl SshKey {
-    /// Reads a key: OpenSSH's own form, PKCS#1, PKCS#8 or PuTTY's.
+    /// Reads a key: OpenSSH's own form, PKCS#1, PKCS#8 or `PuTTY`'s.
     pub fn parse(text: &str, passphrase: Option<&str>) -> Result<Self, SshKeyError> {
         if text.len() > MAX_TEXT {
             return Err(SshKeyError::NotAKey);

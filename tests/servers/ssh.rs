@@ -34,7 +34,7 @@ pub(crate) struct Marked;
 
 impl Screen for Marked {
     fn interest(&self, path: &str) -> Interest {
-        if path.ends_with(".yaml") {
+        if Path::new(path).extension().is_some_and(|it| it == "yaml") {
             Interest::Searched
         } else {
             Interest::Nothing
@@ -167,7 +167,7 @@ pub(crate) fn commit(value: &str) -> NewCommit {
 
 fn ssh_error(result: Result<Pushed, RemoteError>) -> SshError {
     match result {
-        Err(RemoteError::Ssh { source, .. }) => source,
+        Err(RemoteError::Ssh { source, .. }) => *source,
         other => panic!("no error of ssh: {other:?}"),
     }
 }
@@ -281,7 +281,7 @@ async fn a_host_key_that_is_not_known_good_ends_the_connection() {
         let result = world.update(&source, "evil").await;
         let found = match &result {
             Ok(_) => "accepted",
-            Err(RemoteError::Ssh { source, .. }) => match source {
+            Err(RemoteError::Ssh { source, .. }) => match &**source {
                 SshError::HostKey { source, .. } => match source {
                     HostKeyFault::Unknown { .. } => "unknown",
                     HostKeyFault::Changed { .. } => "changed",
@@ -565,12 +565,8 @@ async fn a_server_that_says_nothing_ends_with_the_timeout() {
         .set_port(Some(world.server.port))
         .expect("ssh has ports");
     let result = foreign.read(&elsewhere, Arc::new(Marked)).await;
-    let is_foreign = matches!(
-        &result,
-        Err(RemoteError::Ssh {
-            source: SshError::ForeignAuthority(_),
-            ..
-        })
-    );
-    assert!(is_foreign, "{result:?}");
+    let Err(RemoteError::Ssh { source: error, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert!(matches!(*error, SshError::ForeignAuthority(_)), "{error:?}");
 }

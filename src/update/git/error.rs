@@ -26,7 +26,7 @@ pub enum RemoteError {
         /// The remote's address.
         remote: String,
         /// The cause.
-        source: SshError,
+        source: Box<SshError>,
     },
     /// There is no token for it.
     #[error("cannot log in to the Git remote `{remote}`")]
@@ -34,7 +34,7 @@ pub enum RemoteError {
         /// The remote's address.
         remote: String,
         /// The cause.
-        source: ProviderError,
+        source: Box<ProviderError>,
     },
     /// The time was up.
     #[error("gave up on the Git remote `{remote}`: its timeout has passed")]

@@ -238,7 +238,7 @@ impl<'a> Session<'a> {
             Ok(credential) => Ok(Some(credential)),
             Err(source) => Err(RemoteError::Provider {
                 remote: self.remote.clone(),
-                source,
+                source: Box::new(source),
             }),
         }
     }

@@ -1,6 +1,6 @@
 //! OpenPGP keys: which of a key's parts may sign, what it signs, and what it has signed (RFC 9580).
 //!
-//! Signatures are a function of the key, the bytes and the time: RSA, EdDSA and ECDSA by RFC 6979
+//! Signatures are a function of the key, the bytes and the time: RSA, `EdDSA` and ECDSA by RFC 6979
 //! need no randomness, and version 6 keys, which salt, are not read by any `gpg`.
 
 use std::{fmt, sync::Arc};
@@ -349,7 +349,7 @@ fn parts(key: &SignedPublicKey) -> Vec<Part> {
         .collect();
     parts.retain(|part| !is_short(key, part));
     parts.sort_by_key(|part| part.created);
-    if says_nothing_or(own, |flags| flags.sign()) && whole_is_usable(primary) {
+    if says_nothing_or(own, KeyFlags::sign) && whole_is_usable(primary) {
         parts.insert(0, whole);
     }
     parts
@@ -396,7 +396,7 @@ fn says_nothing_or(word: &Signature, wanted: impl Fn(&KeyFlags) -> bool) -> bool
     let packets = word
         .config()
         .into_iter()
-        .flat_map(|it| it.hashed_subpackets());
+        .flat_map(SignatureConfig::hashed_subpackets);
     let mut flags = packets.filter_map(|it| match &it.data {
         SubpacketData::KeyFlags(flags) => Some(flags),
         _ => None,
@@ -406,7 +406,9 @@ fn says_nothing_or(word: &Signature, wanted: impl Fn(&KeyFlags) -> bool) -> bool
 
 fn part_of(key: &impl KeyDetails, word: &Signature) -> Part {
     let created = key.created_at().as_secs();
-    let life = word.key_expiration_time().map(|it| it.as_secs());
+    let life = word
+        .key_expiration_time()
+        .map(pgp::types::Duration::as_secs);
     let life = life.filter(|seconds| *seconds > 0);
     Part {
         fingerprint: key.fingerprint(),

@@ -251,7 +251,10 @@ fn failed(session: &Session<'_>, source: SshError) -> RemoteError {
     let remote = session.remote.clone();
     match source {
         SshError::Timeout(_) => RemoteError::Timeout { remote },
-        source => RemoteError::Ssh { remote, source },
+        source => RemoteError::Ssh {
+            remote,
+            source: Box::new(source),
+        },
     }
 }
 
@@ -276,15 +279,12 @@ fn decoded(path: &str) -> Option<String> {
     while let [first, after @ ..] = rest {
         let escaped = after.first_chunk::<2>().filter(|_| *first == b'%');
         let escaped = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
+        if let Some(byte) = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            bytes.push(byte);
+            rest = after.get(2..).unwrap_or_default();
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     String::from_utf8(bytes).ok()
