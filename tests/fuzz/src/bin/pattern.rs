@@ -2,7 +2,7 @@
 #![no_main]
 
 use tagwright::{
-    policy::{Direction, Order, Policy, PolicyError, TagFilter, explain},
+    policy::{Direction, Exclusions, Order, Policy, PolicyError, TagFilter, explain},
     scan::Scan,
 };
 use tagwright_fuzz::{check_refusal, scan};
@@ -23,6 +23,8 @@ const TAGS: [&str; 10] = [
 /// The tags that a pattern keeps.
 fn kept(pattern: &str, scan: &Scan) -> Result<Vec<String>, PolicyError> {
     let policy = Policy {
+        // Nothing is excluded; a tag is never empty.
+        exclusions: Exclusions::new(&["^$".to_owned()])?,
         filter: TagFilter::new(pattern, "")?,
         ..Policy::new(Order::alphabetical(Direction::Ascending))
     };
