@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 pub use self::{
-    decide::{Question, Scope, check_files, decide_files, inline_policy, question},
+    decide::{Question, Scope, check_files, decide_files, described, inline_policy, question},
     groups::groups,
     listings::Listings,
 };

@@ -21,7 +21,7 @@ use crate::{
     error::Class,
     pipeline::{End, Failure, Outcome},
     update::{
-        Field, Finding, Origin,
+        Field, Finding, Origin, PolicyKey,
         git::Skipped,
         message::Step,
         plan::{Fate, FileFinding, MarkedValue},
@@ -68,6 +68,8 @@ pub struct AutomationReport {
     pub values: Vec<ValueReport>,
     /// What a person should know about the files.
     pub findings: Vec<FindingReport>,
+    /// What a person may want to change in the policies.
+    pub advice: Vec<AdviceReport>,
     /// Files that were not read although their name fits.
     pub skipped: Vec<SkippedReport>,
     /// The change as a unified diff; empty where nothing changes.
@@ -185,6 +187,16 @@ pub struct FindingReport {
     pub line: usize,
     /// The column, from 1.
     pub column: usize,
+    /// What is the matter.
+    pub message: String,
+}
+
+/// Something about a policy that is allowed and probably not meant.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AdviceReport {
+    /// The policy.
+    pub policy: String,
     /// What is the matter.
     pub message: String,
 }
@@ -331,6 +343,11 @@ impl AutomationReport {
                 .flat_map(|changes| &changes.findings)
                 .map(FindingReport::new)
                 .collect(),
+            advice: changes
+                .iter()
+                .flat_map(|changes| &changes.advice)
+                .map(AdviceReport::new)
+                .collect(),
             skipped: observed
                 .skipped
                 .into_iter()
@@ -396,6 +413,16 @@ impl FindingReport {
             line: *line,
             column: *column,
             message,
+        }
+    }
+}
+
+impl AdviceReport {
+    /// Tells what was found about a policy.
+    pub fn new((policy, message): &(PolicyKey, String)) -> Self {
+        Self {
+            policy: policy.to_string(),
+            message: message.clone(),
         }
     }
 }

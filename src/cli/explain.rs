@@ -18,10 +18,10 @@ use super::{
 use crate::{
     access,
     config::Config,
-    image::{ImageReference, Tag},
+    image::{ImageReference, Repository, Tag},
     once::DocumentVault,
-    pipeline::{self, Question, Scope},
-    policy::PolicyName,
+    pipeline::{self, Scope},
+    policy::{Policy, PolicyName},
     report::explain::{ExplainReport, PolicyReport, RecordedReport},
     scan::{Access, Registry as _},
     update::{PolicyKey, marker::InlineRule, targets::Targets},
@@ -39,6 +39,9 @@ pub(super) struct ExplainArguments {
     #[arg(value_name = "POLICY|IMAGE", required_unless_present = "replay")]
     subject: Option<String>,
     /// The policy for an image, in the words of a marker, such as 'semver=1.x'
+    ///
+    /// The image is listed as its ImageRepository says, where a document describes it, and else as the
+    /// flags below say.
     #[arg(long, value_name = "RULE")]
     rule: Option<String>,
     /// Show every rejected tag
@@ -64,24 +67,16 @@ pub(super) async fn execute(
     let config = load(global, output)?;
     let registry = Watched::new(registry(), output.is_text());
     let mut policies = Vec::new();
-    for Subject {
-        name,
-        question,
-        access,
-        current,
-    } in subjects(&arguments, global, &config).await?
-    {
-        let scan = registry.scan(&question.image, &access).await;
+    for subject in subjects(&arguments, global, &config).await? {
+        let scan = registry.scan(&subject.image, &subject.access).await;
         let scan = scan.map_err(|error| {
             registry.finish();
             Trouble::new(&error, error.class(), error.hint())
         })?;
-        policies.push(PolicyReport::new(
-            name,
-            &question.policy,
-            &scan,
-            current.as_ref(),
-        ));
+        let Subject { name, policy, .. } = subject;
+        let mut report = PolicyReport::new(name, &policy, &scan, subject.current.as_ref());
+        report.suspended = subject.suspended;
+        policies.push(report);
     }
     registry.finish();
     let report = ExplainReport::new(policies);
@@ -106,9 +101,11 @@ fn replayed(path: &Path) -> Result<ExplainReport, Trouble> {
 /// One policy to be explained, and how to list its image.
 struct Subject {
     name: String,
-    question: Question,
+    image: Repository,
+    policy: Policy,
     access: Access,
     current: Option<Tag>,
+    suspended: bool,
 }
 
 async fn subjects(
@@ -119,62 +116,37 @@ async fn subjects(
     // Only `--replay` goes without.
     let subject = arguments.subject.as_deref().unwrap_or_default();
     let image = subject.parse::<ImageReference>().ok();
-    if let (Some(rule), Some(image)) = (&arguments.rule, &image) {
-        let usage = |message: String| Trouble::usage(&format!("`--rule {rule}`: {message}"), None);
-        let rule = InlineRule::parse(rule).map_err(usage)?;
-        let policy = pipeline::inline_policy(&rule).map_err(usage)?;
-        let repository = image.repository().clone();
-        let access = arguments.connection.access(&repository)?;
-        let key = PolicyKey::Inline {
-            repository: repository.clone(),
-            rule: rule.to_string(),
-        };
-        let scope = Scope {
-            config,
-            policies: None,
-            targets: &Targets::default(),
-            namespace: &global.namespace,
-        };
-        let mut question =
-            pipeline::question(&scope, &key).map_err(|_| usage("it cannot be used".to_owned()))?;
-        question.policy = policy;
-        let current = image.tag().cloned();
-        return Ok(vec![Subject {
-            name: rule.to_string(),
-            question,
-            access,
-            current,
-        }]);
-    }
     let scope = Scope {
         config,
         policies: None,
         targets: &Targets::default(),
         namespace: &global.namespace,
     };
+    let vault = DocumentVault {
+        config,
+        docker_config: docker_config(),
+        named_remote: None,
+    };
+    if let (Some(rule), Some(image)) = (&arguments.rule, &image) {
+        return Ok(vec![
+            ruled(&arguments.connection, &scope, &vault, rule, image).await?,
+        ]);
+    }
     let names = named(subject, image.as_ref(), global, config);
     let mut subjects = Vec::new();
     for name in &names {
-        let key = PolicyKey::Named(name.clone());
-        let Ok(question) = pipeline::question(&scope, &key) else {
-            return Err(Trouble::usage(
-                &format!("policy `{name}` is suspended"),
-                None,
-            ));
-        };
-        let vault = DocumentVault {
-            config,
-            docker_config: docker_config(),
-            named_remote: None,
-        };
+        let question = pipeline::question(&scope, &PolicyKey::Named(name.clone()));
+        let question = question.map_err(|_| {
+            Trouble::usage(&format!("policy `{name}` has no ImageRepository"), None)
+        })?;
         let access = access::registry(&vault, &question.connection, &question.image).await;
-        let access = access.map_err(|error| Trouble::new(&error, error.class(), None))?;
-        let current = image.as_ref().and_then(|image| image.tag().cloned());
         subjects.push(Subject {
             name: name.to_string(),
-            question,
-            access,
-            current,
+            access: access.map_err(|error| Trouble::new(&error, error.class(), None))?,
+            image: question.image,
+            policy: question.policy,
+            current: image.as_ref().and_then(|image| image.tag().cloned()),
+            suspended: question.suspended.is_some(),
         });
     }
     if subjects.is_empty() {
@@ -200,6 +172,35 @@ async fn subjects(
         return Err(Trouble::usage(&message, Some(&hint)));
     }
     Ok(subjects)
+}
+
+/// An image with a policy in the words of a marker. It is listed as the documents say, with their
+/// secrets, where they describe it, and else as the flags say.
+async fn ruled(
+    connection: &ConnectionArguments,
+    scope: &Scope<'_>,
+    vault: &DocumentVault<'_>,
+    rule: &str,
+    image: &ImageReference,
+) -> Result<Subject, Trouble> {
+    let usage = |message: String| Trouble::usage(&format!("`--rule {rule}`: {message}"), None);
+    let parsed = InlineRule::parse(rule).map_err(usage)?;
+    let policy = pipeline::inline_policy(&parsed).map_err(usage)?;
+    let repository = image.repository().clone();
+    let access = match pipeline::described(scope, &repository) {
+        Some(described) => access::registry(vault, described, &repository)
+            .await
+            .map_err(|error| Trouble::new(&error, error.class(), None))?,
+        None => connection.access(&repository)?,
+    };
+    Ok(Subject {
+        name: parsed.to_string(),
+        image: repository,
+        policy,
+        access,
+        current: image.tag().cloned(),
+        suspended: false,
+    })
 }
 
 /// The policies that a subject means: by full name, by name alone, or all about an image.

@@ -133,6 +133,8 @@ pub struct NamedPolicy {
     pub image: ObjectKey,
     /// What it decides by.
     pub policy: Policy,
+    /// How often its digest is looked up, where it is always looked up; for who schedules runs.
+    pub digest_interval: Option<Duration>,
     /// Whether it is to be left alone.
     pub suspended: bool,
 }

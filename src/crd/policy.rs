@@ -184,6 +184,13 @@ pub struct PolicyChoice {
     /// The latest by a clock. Not a field of Flux.
     #[serde(default)]
     pub newest: Option<NewestPolicy>,
+    /// A whole policy for a popular shape of tags, by its name. Not a field of Flux.
+    #[serde(default)]
+    #[schemars(extend("enum" = [
+        "semver", "semver-v", "semver-prereleases", "main-sha-timestamp", "main-timestamp-sha",
+        "calver", "date", "build-number", "linuxserver", "keep-suffix"
+    ]))]
+    pub preset: Option<String>,
 }
 
 /// `policy.numerical`.

@@ -17,7 +17,7 @@ use crate::{
     image::{Repository, Tag},
     nearest::nearest,
     parallel,
-    policy::{self, DigestReflection, Fact, Hold, Policy, PolicyName, Verdict},
+    policy::{self, DigestReflection, Fact, Hold, Policy, PolicyName, Preset, Verdict},
     scan::{Registry, Scan},
     update::{
         PolicyKey, formats,
@@ -69,7 +69,14 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
         .buffer_unordered(CONCURRENT_SCANS)
         .collect::<BTreeMap<_, _>>()
         .await;
-    plan::plan(&files, &decisions)
+    let mut changes = plan::plan(&files, &decisions);
+    for (key, decision) in decisions {
+        if let Decision::Decided(decided) = decision {
+            let advice = decided.advice.into_iter();
+            changes.advice.extend(advice.map(|it| (key.clone(), it)));
+        }
+    }
+    changes
 }
 
 /// Finds the markers of `files` and checks that their policies exist; asks nobody.
@@ -81,7 +88,7 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
         .collect::<BTreeSet<_>>();
     let decisions = keys.into_iter().map(|key| {
         let decision =
-            question(scope, key).map_or_else(|decision| decision, |_| Decision::Unchecked);
+            active_question(scope, key).map_or_else(|decision| decision, |_| Decision::Unchecked);
         (key.clone(), decision)
     });
     plan::plan(&files, &decisions.collect())
@@ -108,7 +115,8 @@ async fn decide<R: Registry, G, V: Vault>(
         image,
         connection,
         policy,
-    } = match question(scope, key) {
+        ..
+    } = match active_question(scope, key) {
         Ok(question) => question,
         Err(decision) => return decision,
     };
@@ -140,6 +148,7 @@ async fn decide<R: Registry, G, V: Vault>(
     };
     let mut decided = Decided {
         image,
+        advice: advice(&policy, &scan, &choices),
         policy,
         choices,
         digests: BTreeMap::new(),
@@ -172,9 +181,24 @@ fn choices(
         } = stages;
         let order = &policy.order;
         let why = format!("{order}: best of {candidates} candidates, {listed} tags");
-        (current, Choice { verdict, why })
+        let choice = Choice {
+            verdict,
+            stages,
+            why,
+        };
+        (current, choice)
     });
     choices.collect()
+}
+
+/// What a person may want to change in the policy; what only tells how it chose is left to `explain`.
+fn advice(policy: &Policy, scan: &Scan, choices: &BTreeMap<Option<String>, Choice>) -> Vec<String> {
+    let advice = choices
+        .values()
+        .flat_map(|choice| policy::advise(policy, scan, (&choice.verdict, choice.stages)));
+    let advice = advice.filter(|it| !it.is_note());
+    let sentences = advice.map(|it| it.to_string()).collect::<BTreeSet<_>>();
+    sentences.into_iter().collect()
 }
 
 /// The tags whose digest an entry of the policy's constraints asks for, because they stand highest.
@@ -201,13 +225,24 @@ pub struct Question {
     pub connection: Connection,
     /// The policy.
     pub policy: Policy,
+    /// What is to be left alone, where something is: the policy or its `ImageRepository`.
+    pub suspended: Option<&'static str>,
+}
+
+/// As [`question`], for a policy that is not to be left alone.
+fn active_question(scope: &Scope<'_>, key: &PolicyKey) -> Result<Question, Decision> {
+    let question = question(scope, key)?;
+    match question.suspended {
+        Some(which) => Err(Decision::Suspended(format!("the {which} is suspended"))),
+        None => Ok(question),
+    }
 }
 
 /// Resolves a marker's policy.
 ///
 /// # Errors
 ///
-/// The decision that stands without asking anybody: there is no such policy, or it is suspended.
+/// The decision that stands without asking anybody: there is no such policy.
 pub fn question(scope: &Scope<'_>, key: &PolicyKey) -> Result<Question, Decision> {
     match key {
         PolicyKey::Named(name) => named_question(scope, name),
@@ -217,6 +252,7 @@ pub fn question(scope: &Scope<'_>, key: &PolicyKey) -> Result<Question, Decision
                 policy: policy.map_err(Decision::Unavailable)?,
                 connection: inline_connection(scope, repository),
                 image: repository.clone(),
+                suspended: None,
             })
         }
     }
@@ -253,37 +289,38 @@ fn named_question(scope: &Scope<'_>, name: &PolicyName) -> Result<Question, Deci
             policy.image
         )));
     };
-    if policy.suspended || image.suspended {
-        let which = if policy.suspended {
-            "policy"
-        } else {
-            "ImageRepository"
-        };
-        return Err(Decision::Suspended(format!("the {which} is suspended")));
-    }
+    let suspended = [
+        (policy.suspended, "policy"),
+        (image.suspended, "ImageRepository"),
+    ];
     Ok(Question {
+        suspended: suspended.into_iter().find(|it| it.0).map(|it| it.1),
         image: image.image.clone(),
         connection: image.connection.clone(),
         policy: policy.policy.clone(),
     })
 }
 
-/// An image that a document of the namespace describes is listed as that document says.
-fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
+/// How a document of the namespace says that an image is listed, where one describes it.
+pub fn described<'a>(scope: &Scope<'a>, repository: &Repository) -> Option<&'a Connection> {
     let mut described = scope.config.images.values();
     let described = described
         .find(|it| it.image == *repository && it.key.namespace == scope.namespace && !it.suspended);
-    described.map_or_else(
-        || Connection {
+    described.map(|it| &it.connection)
+}
+
+/// An image that a document of the namespace describes is listed as that document says.
+fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
+    described(scope, repository)
+        .cloned()
+        .unwrap_or_else(|| Connection {
             credentials: None,
             certificates: None,
             proxy: None,
             token_realms: Vec::new(),
             plain_http: PlainHttp::Refuse,
             timeout: INLINE_TIMEOUT,
-        },
-        |it| it.connection.clone(),
-    )
+        })
 }
 
 /// The policy that an inline marker spells out.
@@ -300,8 +337,17 @@ pub fn inline_policy(rule: &InlineRule) -> Result<Policy, String> {
     };
     let pattern = rule.filter.as_deref().unwrap_or_default();
     let extract = rule.extract.as_deref().unwrap_or_default();
-    let order = inline_order(rule).map_err(told)?;
-    let filter = match &order {
+    let mut constraints = inline_constraints(rule)?;
+    let chosen = match rule.order.0.as_str() {
+        "preset" => {
+            let preset = Preset::named(&rule.order.1).map_err(told)?;
+            preset.constrain(&mut constraints);
+            preset.policy()
+        }
+        _ => Policy::new(inline_order(rule).map_err(told)?),
+    };
+    let filter = match &chosen.order {
+        _ if chosen.preset.is_some_and(Preset::has_filter) => Ok(chosen.filter),
         policy::Order::Keys(_) if !extract.is_empty() => {
             return Err("`extract` and `keys` exclude each other; the keys name the groups".into());
         }
@@ -310,7 +356,7 @@ pub fn inline_policy(rule: &InlineRule) -> Result<Policy, String> {
     };
     Ok(Policy {
         filter: filter.map_err(told)?,
-        constraints: inline_constraints(rule)?,
+        constraints,
         downgrade: if rule.allow_downgrade {
             policy::Downgrade::Allow
         } else {
@@ -321,7 +367,10 @@ pub fn inline_policy(rule: &InlineRule) -> Result<Policy, String> {
             Some("ifNotPresent") => DigestReflection::IfNotPresent,
             _ => DigestReflection::Never,
         },
-        ..Policy::new(order)
+        order: chosen.order,
+        preset: chosen.preset,
+        exclusions: chosen.exclusions,
+        guards_off: chosen.guards_off,
     })
 }
 
@@ -331,17 +380,14 @@ fn inline_order(rule: &InlineRule) -> Result<policy::Order, policy::PolicyError>
         .constraints
         .get("strict")
         .is_some_and(|it| it == "true");
-    Ok(match order.as_str() {
-        "semver" => policy::Order::semver(argument)?,
-        "loose" => policy::Order::loose(argument)?,
-        "calver" => policy::Order::calver(argument)?,
-        "keys" => policy::Order::Keys(policy::Keys::parse(argument)?),
-        "natural" => policy::Order::natural(argument.parse()?),
-        "newest" => policy::Order::Newest(argument.parse()?),
-        "numerical" if is_strict => policy::Order::strict_numerical(argument.parse()?),
-        "numerical" => policy::Order::numerical(argument.parse()?),
-        _ => policy::Order::alphabetical(argument.parse()?),
-    })
+    match policy::Order::of(order, argument)? {
+        Some(policy::Order::Numerical(direction, _)) if is_strict => {
+            Ok(policy::Order::strict_numerical(direction))
+        }
+        Some(order) => Ok(order),
+        // The marker's reader lets no other word through.
+        None => Ok(policy::Order::alphabetical(policy::Direction::default())),
+    }
 }
 
 /// The constraints of a marker; their words were checked when it was read, but for the duration.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    error::{Place, PolicyError},
+    error::{Place, PolicyError, Wanted},
     loose::Loose,
     order::{Clock, Key, Order},
     range::Range,
@@ -197,8 +197,15 @@ impl Constraints {
             }
         }
         measure.judge(tag)?;
-        if self.prereleases == Prereleases::Exclude && is_prerelease(key, value) {
-            return Err(Breach::Prerelease);
+        if self.prereleases == Prereleases::Exclude {
+            // The suffix that is kept makes no pre-release of what carries it.
+            let is_prerelease = match measure.suffix {
+                Some(_) => Shape::read(tag.as_str()).is_some_and(|shape| shape.is_prerelease),
+                None => is_prerelease(key, value),
+            };
+            if is_prerelease {
+                return Err(Breach::Prerelease);
+            }
         }
         let listed = self.judge_lists((tag, value, key), facts, now)?;
         let aged = self.judge_age(facts, now)?;
@@ -360,7 +367,7 @@ impl FromStr for UpdateLevel {
             _ => Err(PolicyError::word(
                 "constraints.update",
                 text,
-                "one of patch, minor, major",
+                Wanted::OneOf(&["patch", "minor", "major"]),
             )),
         }
     }
@@ -382,7 +389,7 @@ impl FromStr for Platform {
             Err(PolicyError::word(
                 "constraints.platforms",
                 text,
-                "a platform such as linux/arm64 or linux/arm/v7",
+                Wanted::Form("a platform such as linux/arm64 or linux/arm/v7"),
             ))
         }
     }
@@ -391,9 +398,21 @@ impl FromStr for Platform {
 impl TagRule {
     /// Reads `tag`, `range` or `digest` of an entry that stands in `field`.
     pub fn new(field: &str, kind: TagRuleKind, text: &str) -> Result<Self, PolicyError> {
-        let wrong = |wanted| PolicyError::word(field, text, wanted);
+        let wrong = |form| PolicyError::word(field, text, Wanted::Form(form));
         match kind {
-            TagRuleKind::Tag => text.parse().map(Self::Tag).map_err(|_| wrong("a tag")),
+            TagRuleKind::Tag => text.parse().map(Self::Tag).map_err(|_| {
+                let is_strange =
+                    |letter: char| !letter.is_ascii_alphanumeric() && !"_.-".contains(letter);
+                let strange = text.char_indices().find(|(_, letter)| is_strange(*letter));
+                let span = match strange {
+                    Some((at, letter)) => at..at + letter.len_utf8(),
+                    None => 0..text.len(),
+                };
+                PolicyError::Word {
+                    place: Place::new(field, text, span),
+                    wanted: Wanted::Form("a tag: up to 128 letters, digits, `_`, `.` and `-`"),
+                }
+            }),
             TagRuleKind::Range => Range::new(text)
                 .map(Self::Range)
                 .map_err(|error| error.in_field(field)),
@@ -498,7 +517,7 @@ pub(super) fn span(duration: Duration) -> String {
 
 impl PolicyError {
     /// A word that is none of those that may stand in `field`.
-    pub(super) fn word(field: &str, text: &str, wanted: &'static str) -> Self {
+    pub(super) fn word(field: &str, text: &str, wanted: Wanted) -> Self {
         Self::Word {
             place: Place::new(field, text, 0..text.len()),
             wanted,

@@ -1,13 +1,14 @@
 //! Why a policy cannot be compiled.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use super::{
     calver::CalverProblem,
+    mend,
     pattern::{self, PatternProblem},
     range::RangeProblem,
 };
-use crate::error::Class;
+use crate::{error::Class, nearest::nearest};
 
 /// Why a policy cannot be compiled; [`place`](Self::place) says where the trouble is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,12 +44,12 @@ pub enum PolicyError {
         place: Place,
     },
     /// A word that is none of those that may stand there.
-    #[error("`{}` in `{}` is not {wanted}", .place.shown(), .place.field)]
+    #[error("`{}` in `{}` is not {wanted}", .wanted.subject(.place), .place.field)]
     Word {
         /// Where.
         place: Place,
         /// What may stand there.
-        wanted: &'static str,
+        wanted: Wanted,
     },
     /// A key names a group that the pattern does not have.
     #[error("the pattern in `{}` has no group `{group}`", .place.field)]
@@ -76,6 +77,43 @@ pub enum PolicyError {
         /// The greatest size, in bytes.
         limit: usize,
     },
+}
+
+/// What may stand where something else stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// One of a few words.
+    OneOf(&'static [&'static str]),
+    /// Something of this form.
+    Form(&'static str),
+}
+
+impl Wanted {
+    /// What is not as it should be: one word of a text, or the text.
+    fn subject(self, place: &Place) -> String {
+        match self {
+            Self::OneOf(_) => shown(place.fault()),
+            Self::Form(_) => place.shown(),
+        }
+    }
+
+    /// The word that may be meant.
+    fn hint(self, found: &str) -> Option<String> {
+        let Self::OneOf(words) = self else {
+            return None;
+        };
+        let near = nearest(found, words.iter().copied())?;
+        Some(format!("did you mean `{near}`?"))
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OneOf(words) => write!(formatter, "one of {}", words.join(", ")),
+            Self::Form(form) => formatter.write_str(form),
+        }
+    }
 }
 
 /// The trouble's place: a field, its text, and the bytes of the text that are at fault.
@@ -145,16 +183,21 @@ impl Place {
         format!("{shown}\n{indent}{marks}")
     }
 
-    /// The field's text for a message: one line, and not too long.
+    /// The field's text for a message.
     fn shown(&self) -> String {
-        const LONGEST: usize = 120;
-        let mut shown = self.text.escape_debug().collect::<String>();
-        if let Some((cut, _)) = shown.char_indices().nth(LONGEST) {
-            shown.truncate(cut);
-            shown.push('…');
-        }
-        shown
+        shown(&self.text)
     }
+}
+
+/// A text for a message: one line, and not too long.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut shown = text.escape_debug().collect::<String>();
+    if let Some((cut, _)) = shown.char_indices().nth(LONGEST) {
+        shown.truncate(cut);
+        shown.push('…');
+    }
+    shown
 }
 
 impl PolicyError {
@@ -203,11 +246,21 @@ impl PolicyError {
         self
     }
 
-    /// Advice for the reader, with the nearest valid form where one is obvious.
+    /// Advice for the reader, with the nearest valid form where there is one.
     pub fn hint(&self) -> Option<String> {
+        let advice = self.advice()?;
+        Some(match mend::nearest_form(self) {
+            Some(form) => format!("{advice}; the nearest valid form is `{form}`"),
+            None => advice,
+        })
+    }
+
+    fn advice(&self) -> Option<String> {
         match self {
-            Self::Pattern { place, problem } => pattern::hint(problem, place.fault()),
-            Self::Range { place, problem } => problem.hint(place.fault()),
+            Self::Pattern { place, problem } => {
+                Some(pattern::advice(problem, place.fault()).to_owned())
+            }
+            Self::Range { place, problem } => Some(problem.advice(place.fault()).to_owned()),
             Self::Calver { problem, .. } => Some(problem.hint()),
             Self::Direction { .. } => {
                 Some("asc selects the greatest tag, desc the smallest".to_owned())
@@ -216,7 +269,8 @@ impl PolicyError {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("write `(?P<{group}>…)` around what is compared"),
             }),
-            Self::Word { .. } | Self::TooLong { .. } => None,
+            Self::Word { place, wanted } => wanted.hint(place.fault()),
+            Self::TooLong { .. } => Some("cut it at the mark".to_owned()),
             Self::TooLarge { .. } => Some("repeat less, or narrow the classes".to_owned()),
         }
     }

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use super::{
     Policy, Prereleases,
     constraint::{Constraints, Keep},
+    natural,
     order::{Key, Order},
     range::Objection,
     select::{Fit, Refusal, Situation, select_in, survey},
@@ -132,6 +133,16 @@ pub fn explain(policy: &Policy, scan: &Scan) -> Explanation {
     explain_in(policy, scan, Situation::of(scan))
 }
 
+/// What a person may want to change in a policy, as far as a verdict shows it: less than
+/// [`explain`] finds, and for no more than the verdict cost.
+pub fn advise(policy: &Policy, scan: &Scan, (verdict, stages): (&Verdict, Stages)) -> Vec<Advice> {
+    let mut advice = advice(policy, scan, verdict);
+    if stages.listed > 0 && stages.filtered == 0 {
+        advice.push(Advice::NothingKept);
+    }
+    advice
+}
+
 /// As [`explain`], in a situation; the verdict is the one that [`select_in`] gives.
 pub fn explain_in(policy: &Policy, scan: &Scan, situation: Situation<'_>) -> Explanation {
     let mut best = Best::default();
@@ -148,10 +159,7 @@ pub fn explain_in(policy: &Policy, scan: &Scan, situation: Situation<'_>) -> Exp
         }),
     });
     let verdict = survey.verdict(policy, scan, situation);
-    let mut advice = advice(policy, scan, &verdict);
-    if survey.stages.listed > 0 && survey.stages.filtered == 0 {
-        advice.push(Advice::NothingKept);
-    }
+    let mut advice = advise(policy, scan, (&verdict, survey.stages));
     advice.extend(schemes.advice(policy));
     Explanation {
         advice,
@@ -221,6 +229,13 @@ fn without(
 struct Schemes<'s> {
     date: Option<&'s Tag>,
     version: Option<&'s Tag>,
+}
+
+impl Advice {
+    /// Whether it tells only how a choice was made, and there is nothing to mend.
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::Ties { .. })
+    }
 }
 
 impl<'s> Schemes<'s> {
@@ -318,11 +333,9 @@ fn advice(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Vec<Advice> {
         .map(|name| Advice::UnknownGroup { name: name.clone() })
         .collect::<Vec<_>>();
     advice.extend(counted_otherwise(policy, scan, verdict));
-    let ties = verdict
-        .selection()
-        .map_or(0, |selection| selection.ties.len());
-    if ties > 0 {
-        advice.push(Advice::Ties { count: ties });
+    let tied = verdict.selection().map_or(0, |selection| selection.tied);
+    if tied > 0 {
+        advice.push(Advice::Ties { count: tied });
     }
     advice
 }
@@ -338,8 +351,8 @@ fn counted_otherwise(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Option<
     };
     let (natural, _) = select_in(&natural, scan, Situation::of(scan));
     let counted = natural.selection()?;
-    let spelt = &verdict.selection()?.tag;
-    let differs = &counted.tag != spelt && !counted.ties.contains(spelt);
+    let spelt = verdict.selection()?;
+    let differs = natural::compare(&counted.key, &spelt.key).is_ne();
     differs.then(|| Advice::NaturalDiffers {
         tag: counted.tag.clone(),
     })

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{
     Downgrade, Policy,
     constraint::Fact,
-    error::PolicyError,
+    error::{PolicyError, Wanted},
     filter::Scratch,
     order::{Order, Strictness},
     select::{self, Situation, Survey},
@@ -241,7 +241,7 @@ impl FromStr for Guard {
             PolicyError::word(
                 "guardsOff",
                 text,
-                "one of digitTags, mixedSchemes, shrunkList",
+                Wanted::OneOf(&["digitTags", "mixedSchemes", "shrunkList"]),
             )
         })
     }

@@ -6,7 +6,7 @@
 use std::{cmp::Ordering, fmt};
 
 use super::{
-    error::{Place, PolicyError},
+    error::{Place, PolicyError, Wanted},
     natural,
     number::Number,
     order::Direction,
@@ -58,7 +58,12 @@ impl Keys {
     /// ```
     pub fn new(keys: Vec<SortKey>) -> Result<Self, PolicyError> {
         if keys.is_empty() || keys.len() > KEYS_LIMIT {
-            return Err(PolicyError::word("policy.keys", "", "one to eight keys"));
+            let text = Self(keys).to_string();
+            return Err(PolicyError::word(
+                "policy.keys",
+                &text,
+                Wanted::Form("one to eight keys such as `date:number build:number`"),
+            ));
         }
         Ok(Self(keys))
     }
@@ -71,17 +76,20 @@ impl Keys {
             let kind = parts.next().unwrap_or("text");
             let direction = parts.next().unwrap_or("asc");
             let at = word.as_ptr() as usize - text.as_ptr() as usize;
-            let place = || Place::new("policy.keys", text, at..at + word.len());
+            let wrong = |start: usize, part: &str, words| PolicyError::Word {
+                place: Place::new("policy.keys", text, start..start + part.len()),
+                wanted: Wanted::OneOf(words),
+            };
+            let kind_at = at + group.len() + 1;
+            let direction_at = kind_at + kind.len() + 1;
             Ok(SortKey {
+                kind: KeyKind::read(kind).ok_or_else(|| {
+                    wrong(kind_at, kind, &["number", "semver", "text", "natural"])
+                })?,
+                direction: direction
+                    .parse()
+                    .map_err(|_| wrong(direction_at, direction, &["asc", "desc"]))?,
                 group,
-                kind: KeyKind::read(kind).ok_or_else(|| PolicyError::Word {
-                    place: place(),
-                    wanted: "a group with one of number, semver, text, natural, as in date:number",
-                })?,
-                direction: direction.parse().map_err(|_| PolicyError::Word {
-                    place: place(),
-                    wanted: "a key whose direction is asc or desc",
-                })?,
             })
         });
         Self::new(keys.collect::<Result<_, PolicyError>>()?)

@@ -17,9 +17,11 @@ mod template;
 mod calver;
 mod keys;
 mod loose;
+mod mend;
 mod natural;
 mod number;
 mod order;
+mod preset;
 mod range;
 mod shape;
 mod version;
@@ -36,13 +38,16 @@ pub use self::{
         Constraints, Denial, Fact, Keep, MinimumAge, Platform, Prereleases, TagRule, TagRuleKind,
         UpdateLevel,
     },
-    error::{Place, PolicyError},
-    explain::{Advice, Candidate, Explanation, Rejection, Rule, Without, explain, explain_in},
+    error::{Place, PolicyError, Wanted},
+    explain::{
+        Advice, Candidate, Explanation, Rejection, Rule, Without, advise, explain, explain_in,
+    },
     filter::{Exclusions, TagFilter},
     guard::{Guard, Hold},
     keys::{KEYS_LIMIT, KeyKind, Keys, SortKey},
     order::{Clock, Direction, Order, Strictness},
     pattern::{COMPILED_LIMIT, PATTERN_LIMIT, PatternProblem},
+    preset::Preset,
     range::{RANGE_LIMIT, Range, RangeProblem},
     select::{Decider, Situation, select, select_counted, select_in},
     verdict::{Selection, Stages, Verdict},
@@ -65,6 +70,8 @@ pub struct Policy {
     pub downgrade: Downgrade,
     /// Whether the digest is written beside the tag.
     pub digest: DigestReflection,
+    /// The preset that the policy was made from, if one was named.
+    pub preset: Option<&'static Preset>,
 }
 
 /// What happens when the selection is older than what is in Git.
@@ -123,6 +130,7 @@ impl Policy {
             guards_off: BTreeSet::new(),
             downgrade: Downgrade::default(),
             digest: DigestReflection::default(),
+            preset: None,
         }
     }
 }

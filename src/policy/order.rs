@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{
     calver::{Calver, CalverFormat},
     constraint::Fact,
-    error::{Place, PolicyError},
+    error::{Place, PolicyError, Wanted},
     keys::{KeyKind, Keys},
     loose::Loose,
     natural,
@@ -143,6 +143,21 @@ impl Order {
     pub fn loose(range: &str) -> Result<Self, PolicyError> {
         let range = Range::new(range).map_err(|error| error.in_field("policy.loose.range"));
         range.map(Self::Loose)
+    }
+
+    /// The order that a marker calls `word`, with its argument; `None` where there is no such word.
+    pub fn of(word: &str, argument: &str) -> Result<Option<Self>, PolicyError> {
+        Ok(Some(match word {
+            "semver" => Self::semver(argument)?,
+            "loose" => Self::loose(argument)?,
+            "calver" => Self::calver(argument)?,
+            "keys" => Self::Keys(Keys::parse(argument)?),
+            "newest" => Self::Newest(argument.parse()?),
+            "alphabetical" => Self::alphabetical(argument.parse()?),
+            "natural" => Self::natural(argument.parse()?),
+            "numerical" => Self::numerical(argument.parse()?),
+            _ => return Ok(None),
+        }))
     }
 
     /// What this order compares of `text`.
@@ -306,7 +321,7 @@ impl FromStr for Clock {
             _ => Err(PolicyError::word(
                 "policy.newest.clock",
                 text,
-                "one of created, annotation, firstSeen",
+                Wanted::OneOf(&["created", "annotation", "firstSeen"]),
             )),
         }
     }

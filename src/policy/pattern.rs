@@ -22,7 +22,7 @@ use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 use super::error::{Place, PolicyError};
 
 pub use self::problem::PatternProblem;
-pub(super) use self::problem::hint;
+pub(super) use self::problem::advice;
 
 /// The longest pattern in bytes.
 pub const PATTERN_LIMIT: usize = 1024;
@@ -36,6 +36,8 @@ pub(super) struct Pattern {
     text: Box<str>,
     regex: Regex,
     names: Vec<Option<Box<str>>>,
+    /// What a tag must end in, where that is all that is asked.
+    suffix: Option<Box<str>>,
 }
 
 impl Pattern {
@@ -72,6 +74,7 @@ impl Pattern {
             text: text.into(),
             regex,
             names: translated.names,
+            suffix: literal_suffix(text).map(String::into_boxed_str),
         })
     }
 
@@ -87,7 +90,10 @@ impl Pattern {
 
     /// Whether `tag` holds a match, anywhere.
     pub(super) fn is_match(&self, tag: &str) -> bool {
-        self.regex.is_match(tag.as_bytes())
+        match &self.suffix {
+            Some(suffix) => tag.ends_with(&**suffix),
+            None => self.regex.is_match(tag.as_bytes()),
+        }
     }
 
     /// Room for the groups of one match.
@@ -101,6 +107,20 @@ impl Pattern {
             .captures_read(locations, tag.as_bytes())
             .is_some()
     }
+}
+
+/// The text that `^.*\.sig$` and the like ask for at the end of a tag.
+///
+/// Flux's default exclusion is one of them, so every tag of every policy is asked.
+fn literal_suffix(text: &str) -> Option<String> {
+    let text = text.strip_suffix('$')?;
+    let suffix = text.strip_prefix("^.*").unwrap_or(text);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    let letters = suffix.replace("\\.", "");
+    letters
+        .bytes()
+        .all(is_plain)
+        .then(|| suffix.replace("\\.", "."))
 }
 
 impl fmt::Debug for Pattern {

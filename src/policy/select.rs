@@ -17,6 +17,9 @@ use super::{
 };
 use crate::{image::Tag, scan::Scan};
 
+/// How many of the tags that compare equal to the selection are named.
+const SHOWN_TIES: usize = 100;
+
 /// Selects the tag that stands highest; nothing is known of Git, and it is the time of the scan.
 ///
 /// ```
@@ -374,7 +377,8 @@ impl<'s> Leader<'s> {
         Selection {
             tag: self.tag.clone(),
             key,
-            ties: self.ties.into_iter().cloned().collect(),
+            tied: self.ties.len(),
+            ties: self.ties.into_iter().take(SHOWN_TIES).cloned().collect(),
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Shape<'t> {
     pub(super) parts: usize,
     /// What follows that run, without a pre-release and without a packaging revision.
     pub(super) suffix: &'t str,
+    /// Whether a pre-release stands between the two.
+    pub(super) is_prerelease: bool,
 }
 
 impl<'t> Shape<'t> {
@@ -43,6 +45,7 @@ impl<'t> Shape<'t> {
         Some(Self {
             parts,
             suffix: if is_revision { "" } else { suffix },
+            is_prerelease: suffix.len() < rest.len(),
         })
     }
 }

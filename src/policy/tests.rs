@@ -537,6 +537,7 @@ fn an_explanation_is_written_in_plain_words() {
             "tag": "n1.0",
             "key": "1.0",
             "ties": ["n1"],
+            "tied": 1,
         },
         "stages": {
             "listed": 3, "refused": 0, "excluded": 0, "filtered": 2, "parsed": 2, "inRange": 2,

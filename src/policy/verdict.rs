@@ -31,8 +31,10 @@ pub struct Selection {
     pub tag: Tag,
     /// What the order compared: the tag itself, or what `extract` made of it.
     pub key: String,
-    /// Other tags that compared equal and lost by their bytes alone.
+    /// Other tags that compared equal and lost by their bytes alone: the greatest hundred.
     pub ties: Vec<Tag>,
+    /// How many they are.
+    pub tied: usize,
 }
 
 /// How many tags came how far.

@@ -35,6 +35,10 @@ pub struct ExplainReport {
 pub struct PolicyReport {
     /// `namespace:name`, or the words of the rule.
     pub policy: String,
+    /// What the policy's preset stands for, in the words of a marker.
+    pub preset: Option<String>,
+    /// Whether the policy, or its ImageRepository, is to be left alone, and so writes nothing.
+    pub suspended: bool,
     /// The image.
     pub image: String,
     /// The tag that was chosen, if any.
@@ -43,8 +47,10 @@ pub struct PolicyReport {
     pub current: Option<String>,
     /// Why the chosen tag would not be written in its place.
     pub held: Option<String>,
-    /// Tags that compare equal to the chosen one and lost by their bytes.
+    /// Tags that compare equal to the chosen one and lost by their bytes; at most a hundred.
     pub ties: Vec<String>,
+    /// How many they are.
+    pub tied: usize,
     /// How many tags came how far.
     pub stages: StagesReport,
     /// The best candidates, best first, at most ten.
@@ -135,6 +141,9 @@ pub struct RecordedReport {
 struct RecordedPolicy {
     policy: String,
     image: String,
+    /// Missing where an older version wrote the file.
+    #[serde(default)]
+    suspended: bool,
     current: Option<String>,
     replay: Replay,
 }
@@ -157,12 +166,10 @@ impl RecordedReport {
             let current = current.map(|it| it.parse().map_err(|_| unreadable("current", it)));
             let (policy, scan) = recorded.replay.restore(repository)?;
             let name = recorded.policy.clone();
-            Ok(PolicyReport::new(
-                name,
-                &policy,
-                &scan,
-                current.transpose()?.as_ref(),
-            ))
+            let current = current.transpose()?;
+            let mut report = PolicyReport::new(name, &policy, &scan, current.as_ref());
+            report.suspended = recorded.suspended;
+            Ok(report)
         });
         let policies = policies.collect::<Result<_, ReplayError>>()?;
         Ok(ExplainReport::new(policies))
@@ -191,11 +198,16 @@ impl PolicyReport {
         let ties = verdict.selection().into_iter().flat_map(|it| &it.ties);
         Self {
             policy: name,
+            preset: policy
+                .preset
+                .map(|preset| format!("{} = {}", preset.name, preset.rule())),
+            suspended: false,
             image: scan.repository.to_string(),
             chosen: verdict.selection().map(|it| it.tag.to_string()),
             current: current.map(Tag::to_string),
             held,
             ties: ties.map(Tag::to_string).collect(),
+            tied: verdict.selection().map_or(0, |it| it.tied),
             stages: StagesReport::new(stages),
             candidates: candidates
                 .into_iter()
@@ -226,7 +238,14 @@ impl PolicyReport {
     fn text(&self, shows_all: bool) -> String {
         const BOLD: Style = Style::new().bold();
         const DIM: Style = Style::new().dimmed();
-        let mut text = format!("{BOLD}{}{BOLD:#}  {}\n\n", self.policy, self.image);
+        let mut text = format!("{BOLD}{}{BOLD:#}  {}\n", self.policy, self.image);
+        if self.suspended {
+            text.push_str("suspended: it writes nothing\n");
+        }
+        if let Some(preset) = &self.preset {
+            let _ = writeln!(text, "preset: {preset}");
+        }
+        text.push('\n');
         for (count, words) in self.stages.rows() {
             let _ = writeln!(text, "{count:>9}  {words}");
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{FindingReport, SkippedReport, VERSION, ValueReport};
+use super::{AdviceReport, FindingReport, SkippedReport, VERSION, ValueReport};
 use crate::{
     policy::PolicyName,
     printable::printable,
@@ -30,6 +30,8 @@ pub struct LintReport {
     pub values: Vec<ValueReport>,
     /// Markers that do nothing, and files that cannot be read.
     pub findings: Vec<FindingReport>,
+    /// What should be changed in policies that markers name.
+    pub advice: Vec<AdviceReport>,
     /// Entries that were passed over although their name fits.
     pub skipped: Vec<SkippedReport>,
     /// Policies that no marker names, as `namespace:name`.
@@ -72,9 +74,10 @@ impl LintReport {
             folder: folder.to_owned(),
             files: 0,
             skipped: Vec::new(),
-            problems: wrong + faults + unused_policies.len(),
+            problems: wrong + faults + changes.advice.len() + unused_policies.len(),
             values: changes.values.iter().map(ValueReport::new).collect(),
             findings: changes.findings.iter().map(FindingReport::new).collect(),
+            advice: changes.advice.iter().map(AdviceReport::new).collect(),
             unused_policies,
         }
     }
@@ -127,6 +130,10 @@ impl LintReport {
         }
         for skipped in &self.skipped {
             let line = format!("{}: not read: {}", skipped.file, skipped.reason);
+            let _ = writeln!(text, "{}", printable(&line));
+        }
+        for AdviceReport { policy, message } in &self.advice {
+            let line = format!("policy {policy}: {message}");
             let _ = writeln!(text, "{}", printable(&line));
         }
         for policy in &self.unused_policies {

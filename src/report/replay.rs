@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     image::{Repository, Tag},
     policy::{
-        Constraints, Denial, DigestReflection, Direction, Downgrade, Exclusions, Keep, Keys,
-        MinimumAge, Order, Policy, PolicyError, Prereleases, Strictness, TagFilter, TagRule,
-        TagRuleKind,
+        Constraints, Denial, DigestReflection, Downgrade, Exclusions, Keep, MinimumAge, Order,
+        Policy, PolicyError, Prereleases, Preset, Strictness, TagFilter, TagRule, TagRuleKind,
     },
     scan::{Scan, TagFacts, hash::sha256},
 };
@@ -93,6 +92,8 @@ pub struct PolicyRecord {
     pub guards_off: Vec<String>,
     /// Whether a value may be replaced by an older one.
     pub allow_downgrade: bool,
+    /// The preset that all this was made from.
+    pub preset: Option<String>,
 }
 
 /// An entry of `allow` or `deny`.
@@ -282,6 +283,7 @@ impl PolicyRecord {
                 .collect(),
             guards_off: policy.guards_off.iter().map(ToString::to_string).collect(),
             allow_downgrade: policy.downgrade == Downgrade::Allow,
+            preset: policy.preset.map(|preset| preset.name.to_owned()),
         }
     }
 
@@ -305,30 +307,21 @@ impl PolicyRecord {
             },
             // It has no part in the verdict.
             digest: DigestReflection::Never,
+            preset: self.preset.as_deref().map(Preset::named).transpose()?,
         })
     }
 
     fn order(&self) -> Result<Order, ReplayError> {
-        let argument = self.argument.as_str();
-        let direction = || argument.parse::<Direction>();
-        Ok(match self.order.as_str() {
-            "semver" => Order::semver(argument)?,
-            "loose" => Order::loose(argument)?,
-            "calver" => Order::calver(argument)?,
-            "keys" => Order::Keys(Keys::parse(argument)?),
-            "newest" => Order::Newest(argument.parse()?),
-            "alphabetical" => Order::alphabetical(direction()?),
-            "natural" => Order::natural(direction()?),
-            "numerical" if self.strict => Order::strict_numerical(direction()?),
-            "numerical" => Order::numerical(direction()?),
-            other => {
-                let text = other.to_owned();
-                return Err(ReplayError::Field {
-                    field: "order",
-                    text,
-                });
+        match Order::of(&self.order, &self.argument)? {
+            Some(Order::Numerical(direction, _)) if self.strict => {
+                Ok(Order::strict_numerical(direction))
             }
-        })
+            Some(order) => Ok(order),
+            None => Err(ReplayError::Field {
+                field: "order",
+                text: self.order.clone(),
+            }),
+        }
     }
 
     fn constraints(&self) -> Result<Constraints, ReplayError> {
@@ -400,7 +393,10 @@ impl RuleRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::explain::{ExplainReport, PolicyReport, RecordedReport};
+    use crate::{
+        policy::{Clock, Direction},
+        report::explain::{ExplainReport, PolicyReport, RecordedReport},
+    };
 
     fn scan() -> Scan {
         let tags = ["1.4.0", "1.5.0", "2.0.0-rc.1", "latest"];
@@ -442,10 +438,11 @@ mod tests {
             Order::strict_numerical(Direction::Descending),
             Order::natural(Direction::Ascending),
             Order::alphabetical(Direction::Ascending),
-            Order::Newest(crate::policy::Clock::Created),
+            Order::Newest(Clock::Created),
         ];
         let others = orders.into_iter().map(Policy::new);
-        for policy in others.chain([policy()]) {
+        let presets = Preset::NAMES.map(|name| Preset::named(name).unwrap().policy());
+        for policy in others.chain(presets).chain([policy()]) {
             let current = "1.3.0".parse().unwrap();
             let report = PolicyReport::new("apps:web".into(), &policy, &scan(), Some(&current));
             let then = serde_json::to_string(&ExplainReport::new(vec![report])).unwrap();

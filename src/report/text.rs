@@ -9,7 +9,9 @@ use anstyle::{AnsiColor, Style};
 
 use crate::printable::printable;
 
-use super::{AutomationReport, ErrorReport, ResultKind, RunReport, Summary, ValueReport};
+use super::{
+    AdviceReport, AutomationReport, ErrorReport, ResultKind, RunReport, Summary, ValueReport,
+};
 
 const GOOD: Style = AnsiColor::Green.on_default();
 const BAD: Style = AnsiColor::Red.on_default();
@@ -81,6 +83,11 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
             "  {ATTENTION}!{ATTENTION:#} {place}: {}",
             printable(&finding.message)
         );
+    }
+    for AdviceReport { policy, message } in &report.advice {
+        let words = format!("{policy}: advice: {message}");
+        let words = printable(&words);
+        let _ = writeln!(text, "  {ATTENTION}!{ATTENTION:#} {words}");
     }
     for skipped in &report.skipped {
         let _ = writeln!(

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     image::{Digest, ImageReference, Repository, Tag},
     parallel,
-    policy::{DigestReflection, Policy, Selection, Verdict},
+    policy::{DigestReflection, Policy, Selection, Stages, Verdict},
 };
 
 /// How many files one commit may change.
@@ -56,6 +56,8 @@ pub struct Decided {
     pub choices: BTreeMap<Option<String>, Choice>,
     /// The digests of the selected tags, where they were needed.
     pub digests: BTreeMap<Tag, Digest>,
+    /// What a person may want to change in the policy, in sentences.
+    pub advice: Vec<String>,
 }
 
 /// What a policy said for one tag in Git.
@@ -63,6 +65,8 @@ pub struct Decided {
 pub struct Choice {
     /// The verdict.
     pub verdict: Verdict,
+    /// How many tags came how far.
+    pub stages: Stages,
     /// Why, in a few words: the order and how many tags took part.
     pub why: String,
 }
@@ -90,6 +94,8 @@ pub struct ChangeSet {
     pub values: Vec<MarkedValue>,
     /// What a person should know about the files.
     pub findings: Vec<FileFinding>,
+    /// What a person may want to change in the policies, in sentences.
+    pub advice: Vec<(PolicyKey, String)>,
 }
 
 /// A finding and its file.
@@ -332,6 +338,7 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>) -> Chan
         findings: findings.collect(),
         files,
         values,
+        advice: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program as a person or a cron job calls it: arguments, output, exit codes.
 
+mod explain;
 mod init;
 
 use std::{
@@ -32,7 +33,10 @@ struct Called {
 
 impl World {
     async fn new() -> Self {
-        let fixture = Fixture::embedded("demo").expect("the demo's fixture");
+        Self::of(Fixture::embedded("demo").expect("the demo's fixture")).await
+    }
+
+    async fn of(fixture: Fixture) -> Self {
         let registry = RegistryServer::start(fixture).await.expect("loopback");
         Self {
             folder: tempfile::tempdir().expect("a temporary folder"),

@@ -19,7 +19,7 @@ use tagwright::{
 use crate::support::conformance::{Subject, access, fixture, keychain, story};
 
 /// Every folder of `fixtures/registries`.
-const FIXTURES: [&str; 12] = [
+const FIXTURES: [&str; 13] = [
     "basic-auth",
     "bearer-auth",
     "demo",
@@ -30,6 +30,7 @@ const FIXTURES: [&str; 12] = [
     "plain",
     "rate-limited",
     "redirect-to-storage",
+    "shapes",
     "ten-thousand-tags",
     "truncated-page",
 ];

@@ -14,13 +14,15 @@ use crate::{
     egress::PlainHttp,
     policy::{
         DigestReflection, Direction, Downgrade, Exclusions, Guard, KeyKind, Keys, Order, Policy,
-        PolicyError, PolicyName, SortKey, Strictness, TagFilter,
+        PolicyError, PolicyName, Preset, SortKey, Strictness, TagFilter,
     },
     secret::Authority,
 };
 
 /// The annotation that allows a token service on another host.
 const TOKEN_REALMS: &str = "tagwright.dev/token-realms";
+/// Where a policy names a preset.
+const PRESET: &str = "/spec/policy/preset";
 /// The shortest time that a scan is given, as in Flux.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -53,12 +55,14 @@ pub(super) fn build(documents: &mut Documents, config: &mut Config) {
                 name: document.key.name.clone(),
             };
             let suspended = document.value.spec.suspend;
+            let interval = document.value.spec.interval.as_deref();
             config.policies.insert(
                 name.clone(),
                 NamedPolicy {
                     name,
                     image,
                     policy,
+                    digest_interval: interval.and_then(duration::parse),
                     suspended,
                 },
             );
@@ -199,38 +203,23 @@ fn policy(
 ) -> Option<Policy> {
     let spec = &document.value.spec;
     check_interval(documents, document);
-    let constraints = constraint::constraints(documents, document);
+    let mut constraints = constraint::constraints(documents, document);
     let Some((order, pointer)) = order(&spec.policy) else {
         let message = "`spec.policy` chooses nothing".to_owned();
-        let hint =
-            "add one of: semver, alphabetical, numerical, natural, calver, loose, keys, newest";
+        let hint = "add one of: semver, alphabetical, numerical, natural, calver, loose, keys, \
+                    newest, preset";
         document.fault(&mut documents.faults, "/spec/policy", message, Some(hint));
         return None;
     };
-    let FilterTags { pattern, extract } = spec.filter_tags.clone().unwrap_or_default();
-    let filter = match &order {
-        Ok(Order::Keys(_)) if !extract.is_empty() => {
-            let message = "`spec.filterTags.extract` and `spec.policy.keys` exclude each other";
-            let hint = "the keys name the groups; remove `extract`";
-            let pointer = "/spec/filterTags/extract";
-            document.fault(
-                &mut documents.faults,
-                pointer,
-                message.to_owned(),
-                Some(hint),
-            );
-            return None;
-        }
-        Ok(Order::Keys(keys)) => TagFilter::with_keys(&pattern, keys),
-        _ => TagFilter::new(&pattern, &extract),
-    };
-    let mut checked = |error: &PolicyError, pointer: &str| {
-        policy_fault(documents, document, pointer, error);
-    };
-    let order = order.inspect_err(|error| checked(error, pointer)).ok();
-    let filter = filter
-        .inspect_err(|error| checked(error, "/spec/filterTags"))
+    let preset = spec.policy.preset.as_deref().filter(|_| pointer == PRESET);
+    let preset = preset.and_then(|name| Preset::named(name).ok());
+    let order = order
+        .inspect_err(|error| policy_fault(documents, document, pointer, error))
         .ok();
+    let filter = filter(documents, document, order.as_ref(), preset);
+    if let (Some(preset), Some(constraints)) = (preset, &mut constraints) {
+        preset.constrain(constraints);
+    }
     let guards_off = spec.guards_off.iter().map(|guard| match guard {
         GuardName::ShrunkList => Guard::ShrunkList,
         GuardName::MixedSchemes => Guard::MixedSchemes,
@@ -252,10 +241,54 @@ fn policy(
             DigestReflectionPolicy::IfNotPresent => DigestReflection::IfNotPresent,
             DigestReflectionPolicy::Always => DigestReflection::Always,
         },
+        preset,
     })
 }
 
-/// The order that a policy chooses, by Flux's precedence, and where it says so.
+/// The filter that the document spells out, or that its preset brings.
+fn filter(
+    documents: &mut Documents,
+    document: &Document<ImagePolicy>,
+    order: Option<&Order>,
+    preset: Option<&'static Preset>,
+) -> Option<TagFilter> {
+    let spec = &document.value.spec;
+    let FilterTags { pattern, extract } = spec.filter_tags.clone().unwrap_or_default();
+    let preset = preset.filter(|preset| preset.has_filter());
+    let refusal = match (preset, order) {
+        (Some(preset), _) if spec.filter_tags.is_none() => return Some(preset.policy().filter),
+        (Some(preset), _) => Some((
+            "/spec/filterTags",
+            format!(
+                "`spec.filterTags` and the preset `{}` exclude each other",
+                preset.name
+            ),
+            format!(
+                "write out what it stands for, and change that: {}",
+                preset.rule()
+            ),
+        )),
+        (None, Some(Order::Keys(_))) if !extract.is_empty() => Some((
+            "/spec/filterTags/extract",
+            "`spec.filterTags.extract` and `spec.policy.keys` exclude each other".to_owned(),
+            "the keys name the groups; remove `extract`".to_owned(),
+        )),
+        (None, _) => None,
+    };
+    if let Some((pointer, message, hint)) = refusal {
+        document.fault(&mut documents.faults, pointer, message, Some(&hint));
+        return None;
+    }
+    let filter = match order {
+        Some(Order::Keys(keys)) => TagFilter::with_keys(&pattern, keys),
+        _ => TagFilter::new(&pattern, &extract),
+    };
+    filter
+        .inspect_err(|error| policy_fault(documents, document, "/spec/filterTags", error))
+        .ok()
+}
+
+/// What `spec.policy` chooses, by Flux's precedence, and where it says so.
 fn order(choice: &PolicyChoice) -> Option<(Result<Order, PolicyError>, &'static str)> {
     Some(if let Some(semver) = &choice.semver {
         (Order::semver(&semver.range), "/spec/policy/semver/range")
@@ -290,12 +323,12 @@ fn order(choice: &PolicyChoice) -> Option<(Result<Order, PolicyError>, &'static 
         });
         let keys = Keys::new(keys.collect());
         (keys.map(Order::Keys), "/spec/policy/keys")
+    } else if let Some(newest) = &choice.newest {
+        let order = Order::Newest(constraint::clock(newest.clock));
+        (Ok(order), "/spec/policy/newest")
     } else {
-        let clock = choice.newest.as_ref()?.clock;
-        (
-            Ok(Order::Newest(constraint::clock(clock))),
-            "/spec/policy/newest",
-        )
+        let preset = Preset::named(choice.preset.as_ref()?);
+        (preset.map(|preset| preset.policy().order), PRESET)
     })
 }
 
@@ -340,4 +373,64 @@ fn policy_fault<T>(
         format!("{error}\n{}", error.place().caret()),
         hint.as_deref(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::config::{Config, ConfigError, ConfigFile, NamedPolicy, Origin};
+
+    fn read(spec: &str) -> Result<NamedPolicy, ConfigError> {
+        let text = format!(
+            "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata: {{name: web}}\n\
+             spec: {{image: registry.test/web, interval: 5m}}\n---\n\
+             apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\nmetadata: {{name: web}}\n\
+             spec: {{imageRepositoryRef: {{name: web}}, {spec}}}\n"
+        );
+        let name = "config.yaml".to_owned();
+        let config = Config::read(
+            &[ConfigFile {
+                name,
+                text,
+                origin: Origin::Given,
+            }],
+            "apps",
+        )?;
+        let policy = config.policies.into_values().next();
+        Ok(policy.expect("a policy that was read"))
+    }
+
+    #[test]
+    fn the_digest_is_looked_up_as_often_as_the_document_says() {
+        let check = |spec: &str, expected: Option<Duration>| {
+            let policy = read(&format!("policy: {{preset: semver}}{spec}")).unwrap();
+            assert_eq!(policy.digest_interval, expected, "{spec}");
+        };
+        check("", None);
+        check(", digestReflectionPolicy: IfNotPresent", None);
+        let hourly = Some(Duration::from_hours(1));
+        check(", digestReflectionPolicy: Always, interval: 1h", hourly);
+        assert!(read("policy: {preset: semver}, interval: 1h").is_err());
+    }
+
+    #[test]
+    fn constraints_stand_beside_a_preset() {
+        let policy = read("policy: {preset: keep-suffix}, constraints: {prereleases: true}");
+        let policy = policy.unwrap().policy;
+        assert_eq!(policy.preset.map(|preset| preset.name), Some("keep-suffix"));
+        assert_eq!(
+            policy.constraints.prereleases,
+            crate::policy::Prereleases::Include
+        );
+        assert_eq!(policy.constraints.suffix, crate::policy::Keep::Yes);
+        assert!(read("policy: {preset: semver}, filterTags: {pattern: '^1'}").is_ok());
+        assert!(
+            read("policy: {preset: semver, natural: {}}")
+                .unwrap()
+                .policy
+                .preset
+                .is_none()
+        );
+    }
 }

@@ -57,16 +57,12 @@ impl fmt::Display for PatternProblem {
 }
 
 /// Advice, given the text at fault.
-pub(in crate::policy) fn hint(problem: &PatternProblem, fault: &str) -> Option<String> {
-    let hint = match problem {
-        PatternProblem::NestedRepeat => {
-            return match fault.as_bytes() {
-                [.., b'+'] => {
-                    Some("possessive repetition is unknown here; drop the `+`".to_owned())
-                }
-                _ => Some("put the inner repetition in `(?:…)`".to_owned()),
-            };
+pub(in crate::policy) fn advice(problem: &PatternProblem, fault: &str) -> &'static str {
+    match problem {
+        PatternProblem::NestedRepeat if fault.ends_with('+') => {
+            "possessive repetition is unknown here; drop the `+`"
         }
+        PatternProblem::NestedRepeat => "put the inner repetition in `(?:…)`",
         PatternProblem::NothingToRepeat => "escape the sign to match it: `\\*`, `\\+`, `\\?`",
         PatternProblem::RepeatSize => "write `*` or `+`: a tag has at most 128 characters",
         PatternProblem::MissingParenthesis => "close it with `)`, or write `\\(` to match it",
@@ -94,12 +90,15 @@ pub(in crate::policy) fn hint(problem: &PatternProblem, fault: &str) -> Option<S
             }
             _ => "drop the backslash to match the letter itself",
         },
-        PatternProblem::ClassRange
-        | PatternProblem::UnicodeClass
-        | PatternProblem::Depth
-        | PatternProblem::Engine(_) => {
-            return None;
+        PatternProblem::ClassRange if fault.starts_with("[:") => {
+            "named classes are alnum, alpha, ascii, blank, cntrl, digit, graph, lower, print, punct, \
+             space, upper, word and xdigit"
         }
-    };
-    Some(hint.to_owned())
+        PatternProblem::ClassRange => "a range goes from the smaller to the greater: `a-z`, `0-9`",
+        PatternProblem::UnicodeClass => {
+            "write `\\pL` for letters, `\\pN` for numbers, or a script: `\\p{Greek}`"
+        }
+        PatternProblem::Depth => "take away groups that only group",
+        PatternProblem::Engine(_) => "write it with fewer special signs",
+    }
 }

@@ -24,6 +24,18 @@ fn check(pattern: &str, tag: &str, expected: Option<&str>) {
 }
 
 #[test]
+fn a_literal_end_is_what_the_engine_finds() {
+    check(r"^.*\.sig$", "sha256-0a.sig", Some("sha256-0a.sig"));
+    check(r"^.*\.sig$", "sha256-0a.sigs", None);
+    check(r"^.*\.sig$", "1.sbom", None);
+    check(r"-debug$", "1.0.0-debug", Some("-debug"));
+    check(r"-debug$", "1.0.0-debug1", None);
+    check(r"a\\.b$", "a.b", None);
+    check(r"a.b$", "axb", Some("axb"));
+    check(r"$", "a", Some(""));
+}
+
+#[test]
 fn what_only_go_writes_means_what_go_means() {
     check(r"\Qa.b\E", "a.b", Some("a.b"));
     check(r"\Qa.b\E", "axb", None);

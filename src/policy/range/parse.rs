@@ -25,6 +25,8 @@ pub enum RangeProblem {
     TooBig,
     /// A number of a pre-release is written with a zero in front.
     LeadingZero,
+    /// A pre-release or build is followed by something that cannot stand in it.
+    Identifier,
 }
 
 impl fmt::Display for RangeProblem {
@@ -37,19 +39,22 @@ impl fmt::Display for RangeProblem {
             Self::Part => "each part of a version is a number, or one of `x`, `X` and `*`",
             Self::TooBig => "a number is larger than 18446744073709551615",
             Self::LeadingZero => "a number of a pre-release begins with 0",
+            Self::Identifier => "a pre-release is words of letters, digits and hyphens",
         })
     }
 }
 
 impl RangeProblem {
     /// Advice, given the text at fault.
-    pub(in crate::policy) fn hint(&self, fault: &str) -> Option<String> {
-        let hint = match self {
+    pub(in crate::policy) fn advice(&self, fault: &str) -> &'static str {
+        match self {
             Self::Missing => "write `*` for every version that is no pre-release",
-            Self::FourthPart => "drop the fourth part, or use a filter and another order",
+            Self::FourthPart => "drop the fourth part; the order `loose` reads tags that have one",
             Self::Unseparated => "write `, ` in between",
             Self::LeadingZero => "drop the zeros in front",
-            Self::Part | Self::TooBig => return None,
+            Self::Identifier => "separate its words by single dots, or by hyphens",
+            Self::Part => "write `x` for any number",
+            Self::TooBig => "the orders `numerical` and `natural` read numbers of any length",
             Self::Unexpected => match fault {
                 "==" => "write `=`",
                 "<>" | "!" => "write `!=`",
@@ -62,8 +67,7 @@ impl RangeProblem {
                 "latest" => "write `*` for the newest version",
                 _ => "ranges look like `1.x`, `^1.2`, `>=1.2, <2` or `1.0.0 - 2.0.0`",
             },
-        };
-        Some(hint.to_owned())
+        }
     }
 }
 
@@ -226,14 +230,18 @@ impl Parser<'_> {
         let mut comparators = Vec::new();
         loop {
             self.skip_spaces();
-            comparators.push(self.comparator()?);
+            let comparator = self.comparator()?;
             let version_end = self.at;
             self.skip_spaces();
-            match self.text.as_bytes().get(self.at) {
+            let next = self.text.as_bytes().get(self.at);
+            if self.at == version_end && next.is_some_and(|next| *next != b',') {
+                return Err(self.unseparated(&comparator.text));
+            }
+            comparators.push(comparator);
+            match next {
                 None => break,
                 Some(b',') => self.at += 1,
-                Some(_) if self.at > version_end => {}
-                Some(_) => return Err(self.unseparated()),
+                Some(_) => {}
             }
         }
         let prereleases = comparators
@@ -313,7 +321,11 @@ impl Parser<'_> {
                 "0"
             };
             if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err((RangeProblem::Part, partial.parts[position].clone()));
+                let problem = match digits {
+                    "|" => RangeProblem::Unexpected,
+                    _ => RangeProblem::Part,
+                };
+                return Err((problem, partial.parts[position].clone()));
             }
             let dot = if position > 0 { "." } else { "" };
             version.push_str(dot);
@@ -337,16 +349,21 @@ impl Parser<'_> {
         self.at = skip_spaces(self.text.as_bytes(), self.at);
     }
 
-    /// What is wrong at the cursor, directly behind a version.
-    fn unseparated(&self) -> Trouble {
+    /// What is wrong at the cursor, directly behind `version`.
+    fn unseparated(&self, version: &str) -> Trouble {
         let rest = &self.text[self.at..];
-        let (problem, length) = match rest.as_bytes() {
-            [b'.', ..] => (RangeProblem::FourthPart, word_length(rest)),
-            [b'-' | b'+', ..] => (RangeProblem::Unexpected, 1),
-            [b'<' | b'>' | b'=' | b'~' | b'^' | b'!' | b'v', ..] => (RangeProblem::Unseparated, 1),
-            _ => (RangeProblem::Unexpected, word_length(rest)),
-        };
-        (problem, self.at..self.at + length)
+        let dots = version.bytes().filter(|byte| *byte == b'.').count();
+        let end = self.at + word_length(rest);
+        match rest.as_bytes() {
+            [b'<' | b'>' | b'=' | b'~' | b'^' | b'!' | b'v', ..] => {
+                (RangeProblem::Unseparated, self.at..self.at + 1)
+            }
+            _ if version.contains(['-', '+']) => (RangeProblem::Identifier, self.at..end),
+            [b'-' | b'+', ..] => (RangeProblem::Unexpected, self.at..self.at + 1),
+            [b'.', ..] if dots < 2 => (RangeProblem::Part, self.at + 1..end),
+            [b'.', ..] => (RangeProblem::FourthPart, self.at..end),
+            _ => (RangeProblem::Unexpected, self.at..end),
+        }
     }
 
     /// What is wrong where an operator, from `start` to `operator_end`, has no version.

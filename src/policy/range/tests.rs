@@ -293,6 +293,11 @@ fn what_masterminds_refuses_is_refused_where_it_goes_wrong() {
     check_fault("12.3.4.1234", &P::FourthPart, ".1234");
     check_fault("12.3.34~ 1.2.3", &P::Unseparated, "~");
     check_fault("1.2.3.*", &P::FourthPart, ".*");
+    check_fault("1.y", &P::Part, "y");
+    check_fault(">=1.2.y <2", &P::Part, "y");
+    check_fault("1.", &P::Part, "");
+    check_fault("1.2.3-rc..1", &P::Identifier, "..1");
+    check_fault("1 | 2", &P::Unexpected, "|");
     check_fault("==1.2.3", &P::Unexpected, "==");
     check_fault("<>1", &P::Unexpected, "<>");
     check_fault("!1", &P::Unexpected, "!");
@@ -332,7 +337,10 @@ fn a_refusal_carries_the_field_and_advice() {
          here is neither an operator nor a version"
     );
     assert_eq!(error.place().span, 6..8);
-    assert_eq!(error.hint().as_deref(), Some("write `=`"));
+    assert_eq!(
+        error.hint().as_deref(),
+        Some("write `=`; the nearest valid form is `1.2.3 = 2`")
+    );
 }
 
 #[test]

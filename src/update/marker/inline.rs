@@ -6,12 +6,13 @@ use super::{Field, Marker, PolicyKey, did_you_mean};
 use crate::{
     image::{Digest, ImageReference, Repository, Tag},
     nearest::nearest,
+    policy::Preset,
 };
 
 /// The word that opens the marker.
 const OPENING: &str = "tagwright:";
 /// The keys that order tags; a rule has exactly one of them.
-const ORDERS: [&str; 8] = [
+const ORDERS: [&str; 9] = [
     "alphabetical",
     "calver",
     "keys",
@@ -19,6 +20,7 @@ const ORDERS: [&str; 8] = [
     "natural",
     "newest",
     "numerical",
+    "preset",
     "semver",
 ];
 /// The keys that a rule may have besides.
@@ -89,7 +91,7 @@ impl InlineRule {
     fn take(words: &mut BTreeMap<String, String>) -> Result<Self, String> {
         let mut orders = ORDERS.iter().filter_map(|key| words.remove_entry(*key));
         let Some(order) = orders.next() else {
-            return Err("it has no order; add `semver=RANGE`, `alphabetical=asc`, `numerical=asc` or `natural=asc`".into());
+            return Err("it has no order; add `semver=RANGE`, `alphabetical=asc`, `numerical=asc`, `natural=asc` or `preset=NAME`".into());
         };
         if let Some((second, _)) = orders.next() {
             return Err(format!("it has two orders, `{}` and `{second}`", order.0));
@@ -103,6 +105,13 @@ impl InlineRule {
             }
             ("newest", clock) => {
                 one_of("newest", clock, &["created", "annotation", "firstSeen"])?;
+            }
+            ("preset", name) => {
+                one_of("preset", name, &Preset::NAMES)?;
+                let has_filter = Preset::named(name).is_ok_and(Preset::has_filter);
+                if has_filter && (words.contains_key("filter") || words.contains_key("extract")) {
+                    return Err(format!("`preset={name}` filters by itself; drop `filter`"));
+                }
             }
             ("calver", "") => return Err("`calver=` needs a format such as `YYYY.0M.0D`".into()),
             ("semver" | "loose" | "calver" | "keys", _) => {}
@@ -497,6 +506,8 @@ mod tests {
             "did you mean `prereleases`?",
         );
         check_wrong("newest=crated", "a:1", "did you mean `created`?");
+        check_wrong("preset=dates", "a:1", "did you mean `date`?");
+        check_wrong("preset=date filter=x", "a:1", "drop `filter`");
         check_wrong("", "a:1", "no order");
         check_wrong("filter=x", "a:1", "no order");
         check_wrong("semver=1.x natural=asc", "a:1", "two orders");
