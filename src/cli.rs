@@ -410,6 +410,7 @@ impl DiscoverArguments {
                 },
                 policies: config.assignments(takes_part),
             },
+            ..Targets::default()
         }
     }
 }

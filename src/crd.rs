@@ -6,6 +6,7 @@
 
 mod definition;
 mod policy;
+mod rules;
 mod status;
 mod yaml;
 
@@ -29,6 +30,7 @@ pub use self::policy::{
     NumericalPolicy, OrderDirection, OrderPolicy, PolicyChoice, SemverPolicy, TagRuleSpec,
     UpdateLevelName,
 };
+pub use self::rules::{FieldName, MatchesName, RepositorySettings, RuleSpec};
 
 /// Defines the top of a kind: `apiVersion`, `kind`, `metadata`, `spec`, and a `status` that is
 /// accepted and not read.
@@ -410,6 +412,10 @@ pub struct UpdateSpec {
     /// The folder or file below which values are updated; the whole repository where it is missing.
     #[serde(default)]
     pub path: Option<String>,
+    /// Which values are updated without a marker; not one of Flux's fields.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub rules: Option<Vec<RuleSpec>>,
     /// Which images are updated without markers, by the image's name. Ours.
     #[serde(default)]
     pub discover: Option<DiscoverSpec>,

@@ -8,6 +8,7 @@ mod act;
 mod decide;
 mod groups;
 mod listings;
+mod settings;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -18,6 +19,7 @@ pub use self::{
     decide::{Question, Scope, check_files, decide_files, described, inline_policy, question},
     groups::groups,
     listings::Listings,
+    settings::with_settings,
 };
 use crate::{
     access::{self, AccessError, Vault},
@@ -307,7 +309,11 @@ async fn observe<R, G: Remote, V: Vault>(members: &mut [Member<'_>], ports: &Por
     for member in members {
         match access::remote(&ports.vault, &member.automation.remote).await {
             Ok(source) => {
-                let screen = member.automation.targets.clone();
+                let screen = settings::Sought {
+                    targets: Arc::clone(&member.automation.targets),
+                    namespace: member.automation.key.namespace.clone(),
+                };
+                let screen = Arc::new(screen);
                 requests.push(Request { source, screen });
                 readers.push(member);
             }
@@ -374,11 +380,14 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
             }
         }
     }
+    let namespace = &automation.key.namespace;
+    let settings = snapshot.settings.as_ref().map(|it| it.bytes.as_slice());
+    let targets = with_settings(&automation.targets, settings, namespace);
     let scope = Scope {
         config,
         policies: Some(&automation.policies),
-        targets: &automation.targets,
-        namespace: &automation.key.namespace,
+        targets: &targets,
+        namespace,
     };
     let changes = decide_files(&scope, ports, listings, files.clone()).await;
     let signer = source.signer.clone();

@@ -171,9 +171,9 @@ pub struct ValueReport {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OriginReport {
-    /// `marker` or `discovery`.
+    /// `marker`, `rule` or `discovery`.
     pub kind: &'static str,
-    /// The marker's text, or the name of the strategy.
+    /// The marker's text, the place of the rule, or the name of the strategy.
     pub text: String,
 }
 
@@ -466,6 +466,7 @@ impl ValueReport {
             origin: OriginReport {
                 kind: match &value.origin {
                     Origin::Marker(_) => "marker",
+                    Origin::Rule(_) => "rule",
                     Origin::Discovered(_) => "discovery",
                 },
                 text: value.origin.to_string(),

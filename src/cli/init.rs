@@ -139,6 +139,7 @@ impl Work {
                 search: Search::everywhere(),
                 ..Discovery::default()
             },
+            ..Targets::default()
         };
         let tree = local::read(folder, &everywhere)
             .map_err(|error| Trouble::new(&error, error.class(), None))?;

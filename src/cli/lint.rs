@@ -12,7 +12,10 @@ use crate::{
     once::DocumentVault,
     pipeline::{self, Listings, Ports, Scope},
     report::lint::LintReport,
-    update::local,
+    update::{
+        local::{self, LocalError},
+        targets::SETTINGS,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -32,9 +35,11 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
     let config = load(global, output)?;
+    let failed = |error: LocalError| Trouble::new(&error, error.class(), None);
+    let settings = local::settings(&arguments.folder, SETTINGS).map_err(failed)?;
     let targets = arguments.discover.targets(&config, |_| true);
-    let tree = local::read(&arguments.folder, &targets)
-        .map_err(|error| Trouble::new(&error, error.class(), None))?;
+    let targets = pipeline::with_settings(&targets, settings.as_deref(), &global.namespace);
+    let tree = local::read(&arguments.folder, &targets).map_err(failed)?;
     let ports = Ports {
         registry: Watched::new(registry(), output.is_text()),
         remote: (),

@@ -30,7 +30,7 @@ use crate::{
         local::{self, LocalTree},
         message::{self, Trailer},
         plan::ChangeSet,
-        targets::Targets,
+        targets::{SETTINGS, Targets},
     },
 };
 
@@ -305,8 +305,12 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
         plan: None,
         end: End::Unchanged,
     };
-    let tree = match local::read(folder, targets) {
-        Ok(tree) => tree,
+    let read = local::settings(folder, SETTINGS).and_then(|settings| {
+        let targets = pipeline::with_settings(targets, settings.as_deref(), namespace);
+        Ok((local::read(folder, &targets)?, targets))
+    });
+    let (tree, targets) = match read {
+        Ok(read) => read,
         Err(error) => {
             outcome.end = End::Failed(Failure::Local(error));
             return outcome;
@@ -321,7 +325,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     let scope = Scope {
         config,
         policies: None,
-        targets,
+        targets: &targets,
         namespace,
     };
     let changes = pipeline::decide_files(&scope, ports, listings, tree.files.clone()).await;

@@ -9,6 +9,7 @@ mod build;
 mod document;
 pub mod duration;
 mod fault;
+mod rules;
 mod schema;
 
 use std::{
@@ -21,7 +22,10 @@ use std::{
 use serde::Serialize;
 use url::Url;
 
-pub use self::fault::{ConfigError, Fault};
+pub use self::{
+    fault::{ConfigError, Fault},
+    rules::repository_rules,
+};
 use crate::{
     egress::PlainHttp,
     image::Repository,

@@ -69,13 +69,28 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
         .buffer_unordered(CONCURRENT_SCANS)
         .collect::<BTreeMap<_, _>>()
         .await;
-    let mut changes = plan::plan(&files, &decisions);
+    let mut changes = planned(scope, &files, &decisions);
     for (key, decision) in decisions {
         if let Decision::Decided(decided) = decision {
             let advice = decided.advice.into_iter();
             changes.advice.extend(advice.map(|it| (key.clone(), it)));
         }
     }
+    changes
+}
+
+/// The plan, and what is wrong with rules.
+fn planned(
+    scope: &Scope<'_>,
+    files: &[ReadFile],
+    decisions: &BTreeMap<PolicyKey, Decision>,
+) -> ChangeSet {
+    let mut changes = plan::plan(files, decisions);
+    let targets = scope.targets;
+    let idle = targets.idle(files.iter().map(|file| &file.reading));
+    changes.findings.extend(idle);
+    changes.findings.extend(targets.findings.iter().cloned());
+    changes.findings.sort();
     changes
 }
 
@@ -91,7 +106,7 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
             active_question(scope, key).map_or_else(|decision| decision, |_| Decision::Unchecked);
         (key.clone(), decision)
     });
-    plan::plan(&files, &decisions.collect())
+    planned(scope, &files, &decisions.collect())
 }
 
 /// Finds the values of every file that follow a policy, over all processors.

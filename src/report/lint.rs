@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{AdviceReport, FindingReport, SkippedReport, VERSION, ValueReport};
+use super::{AdviceReport, FindingReport, SkippedReport, VERSION, ValueReport, text::excerpted};
 use crate::{
     policy::PolicyName,
     printable::printable,
@@ -125,8 +125,9 @@ impl LintReport {
                 column,
                 message,
             } = finding;
+            let (message, excerpt) = excerpted(message);
             let line = format!("{file}:{line}:{column}: {message}");
-            let _ = writeln!(text, "{}", printable(&line));
+            let _ = writeln!(text, "{}{excerpt}", printable(&line));
         }
         for skipped in &self.skipped {
             let line = format!("{}: not read: {}", skipped.file, skipped.reason);

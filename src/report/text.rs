@@ -78,10 +78,11 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
     for finding in &report.findings {
         let file = printable(&finding.file);
         let place = format!("{file}:{}:{}", finding.line, finding.column);
+        let (message, excerpt) = excerpted(&finding.message);
         let _ = writeln!(
             text,
-            "  {ATTENTION}!{ATTENTION:#} {place}: {}",
-            printable(&finding.message)
+            "  {ATTENTION}!{ATTENTION:#} {place}: {}{excerpt}",
+            printable(message)
         );
     }
     for AdviceReport { policy, message } in &report.advice {
@@ -153,20 +154,22 @@ fn row(mark: char, style: Style, words: &str, places: &[String]) -> Row {
         [only] => only.clone(),
         [first, ..] => format!("{} places, first {first}", places.len()),
     };
-    // An excerpt with a mark below it follows on lines of its own.
-    let (words, excerpt) = words.split_once('\n').unwrap_or((words, ""));
-    let excerpt = excerpt
-        .lines()
-        .map(|line| format!("\n      {}", printable(line)));
+    let (words, excerpt) = excerpted(words);
     let (words, place) = (printable(words), printable(&place));
     Row {
         mark,
         style,
-        words: format!(
-            "{words}  {DIM}{place}{DIM:#}{}",
-            excerpt.collect::<String>()
-        ),
+        words: format!("{words}  {DIM}{place}{DIM:#}{excerpt}"),
     }
+}
+
+/// The first line of a message, and the excerpt with a mark below it on lines of its own.
+pub(super) fn excerpted(message: &str) -> (&str, String) {
+    let (words, excerpt) = message.split_once('\n').unwrap_or((message, ""));
+    let lines = excerpt
+        .lines()
+        .map(|line| format!("\n      {}", printable(line)));
+    (words, lines.collect())
 }
 
 /// Where a value stands, and who says that it follows a policy where it is no marker.

@@ -100,6 +100,7 @@ pub fn discover(discovery: &Discovery, path: &str, bytes: &[u8], governed: &Read
     let mut reading = Reading {
         setters: Vec::new(),
         findings: found.findings,
+        ..Reading::default()
     };
     for image in found.images {
         match discovery.policies.of(&image.repository) {
@@ -201,6 +202,7 @@ mod tests {
                 search: Search::everywhere(),
                 policies: policies.iter().map(policy).collect(),
             },
+            ..Targets::default()
         }
     }
 

@@ -119,6 +119,17 @@ pub fn read(root: &Path, screen: &dyn Screen) -> Result<LocalTree, LocalError> {
     Ok(tree)
 }
 
+/// Reads the file `name` of a folder, where it is a regular one; nothing where `root` is a file.
+///
+/// # Errors
+///
+/// When it is there and cannot be read.
+pub fn settings(root: &Path, name: &str) -> Result<Option<Vec<u8>>, LocalError> {
+    let path = root.join(name);
+    let is_file = fs::symlink_metadata(&path).is_ok_and(|it| it.is_file());
+    is_file.then(|| read_bounded(&path)).transpose()
+}
+
 /// Replaces files that still hold what was read; their permissions stay.
 ///
 /// Every new file is complete on the disk before the first one takes its place, so that a full disk

@@ -109,7 +109,7 @@ pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
 
 /// Whether a file of this name can hold markers; see [`Format`].
 pub fn screen_path(path: &str) -> bool {
-    Format::of(path).is_some()
+    Format::of(path).is_some_and(Format::has_comments)
 }
 
 /// Whether a file may hold a marker and is worth parsing.

@@ -67,6 +67,8 @@ pub struct Setter {
 pub enum Origin {
     /// A comment at the value: `ns:name:tag`, or the words after `tagwright:`.
     Marker(String),
+    /// A rule; what it is called, such as `rules[0] of .tagwright.yaml`.
+    Rule(String),
     /// A strategy that found the value.
     Discovered(Strategy),
 }
@@ -74,7 +76,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Marker(text) => formatter.write_str(text),
+            Self::Marker(text) | Self::Rule(text) => formatter.write_str(text),
             Self::Discovered(strategy) => strategy.fmt(formatter),
         }
     }
@@ -93,6 +95,8 @@ pub enum Style {
     Literal,
     /// As a `>` block; the span goes from the header to the last character of the text.
     Folded,
+    /// As a part of a text, which a pattern found.
+    Part,
 }
 
 /// What a document says it is; empty strings where it says nothing, as in a Helm values file.
@@ -162,6 +166,17 @@ pub enum Problem {
     /// Several policies are about the image, and nothing says which one it follows; the text names
     /// them.
     Ambiguous(String),
+    /// A rule names a value that has a marker, and the marker says something else; the text says
+    /// which rule. This is a note, and no fault of the file.
+    MarkerWins(String),
+    /// Rules disagree about the value; the text says which ones.
+    Disagree(String),
+    /// A rule does not find what it is about; the text says which one.
+    NoValue(String),
+    /// A rule cannot be used; the text says why, and may go on with an excerpt on new lines.
+    Rule(String),
+    /// Beside the tag of a kustomization stands a digest that nothing keeps current.
+    StaleDigest,
     /// Template blocks keep the file from being parsed; its values were looked for line by line.
     /// This is a note, and no fault of the file.
     LineMode,
@@ -170,7 +185,7 @@ pub enum Problem {
 impl Problem {
     /// Whether it only tells how the file was read, and there is nothing to mend.
     pub fn is_note(&self) -> bool {
-        matches!(self, Self::LineMode)
+        matches!(self, Self::LineMode | Self::MarkerWins(_))
     }
 }
 
@@ -194,6 +209,17 @@ impl fmt::Display for Problem {
                 "the edit would keep SOPS from decrypting the file: {detail}"
             ),
             Self::Ambiguous(detail) => write!(formatter, "no policy is chosen: {detail}"),
+            Self::MarkerWins(rule) => {
+                write!(formatter, "the value's marker wins over {rule}, which says something else")
+            }
+            Self::Disagree(rules) => {
+                write!(formatter, "the value stays, because rules disagree about it: {rules}")
+            }
+            Self::NoValue(detail) => formatter.write_str(detail),
+            Self::Rule(detail) => write!(formatter, "the rules cannot be used: {detail}"),
+            Self::StaleDigest => formatter.write_str(
+                "kustomize takes this digest before the tag, and nothing keeps it current; mark it too, or remove it; the tag stays",
+            ),
             Self::LineMode => formatter.write_str(
                 "line mode: no YAML parser accepts the template blocks; values on one line are edited around them",
             ),

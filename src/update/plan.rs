@@ -152,7 +152,7 @@ impl MarkedValue {
         let place = format!("{}:{}", self.file, self.line);
         match &self.origin {
             Origin::Marker(_) => place,
-            origin @ Origin::Discovered(_) => format!("{place} by {origin}"),
+            origin @ (Origin::Rule(_) | Origin::Discovered(_)) => format!("{place} by {origin}"),
         }
     }
 
@@ -166,7 +166,7 @@ impl MarkedValue {
         };
         match &self.origin {
             Origin::Marker(text) => text.clone(),
-            Origin::Discovered(_) => format!("{}{field}", self.policy),
+            Origin::Rule(_) | Origin::Discovered(_) => format!("{}{field}", self.policy),
         }
     }
 }
@@ -321,7 +321,7 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>) -> Chan
     }
     edits.sort_by_key(|edit| edit.span.start);
     if !edits.is_empty() {
-        match formats::splice(path, &read.file.bytes, &edits) {
+        match formats::splice(path, &read.file.bytes, &edits, &read.reading.patterns) {
             Ok(bytes) => files.push(SourceFile {
                 path: path.clone(),
                 bytes,
@@ -461,7 +461,7 @@ fn fate(setter: &Setter, group: &Group<'_>, decision: Option<&Decision>) -> Fate
 fn current_text(setter: &Setter) -> &str {
     match setter.style {
         Style::Literal | Style::Folded => setter.value.trim_end_matches('\n'),
-        Style::Plain | Style::Single | Style::Double => &setter.value,
+        Style::Plain | Style::Single | Style::Double | Style::Part => &setter.value,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A file as a tree of keys and values, whatever its format: what rules look at.
 //!
-//! A [`View`] is flat: nodes stand in the order of the text, parents before their children. It says
-//! where each value stands and why one cannot be replaced; [`View::setter`] binds one to a policy.
+//! A [`View`] is flat: a list of nodes, parents before their children. It says where each value
+//! stands and why one cannot be replaced; [`View::setter`] binds one to a policy.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -13,7 +13,7 @@ const MAX_PATH: usize = 1024;
 /// A parsed file.
 #[derive(Debug, Default)]
 pub struct View {
-    /// The nodes, parents before their children.
+    /// The nodes: parents before their children, and what stands in one collection together.
     pub nodes: Vec<Node>,
     /// What each document says it is.
     pub objects: Vec<ObjectId>,
@@ -108,6 +108,11 @@ impl View {
             .map(|(number, _)| number)
     }
 
+    /// Which values a node is a sibling of.
+    pub fn group(&self, node: usize) -> usize {
+        self.text(node).map_or(node, |text| text.group)
+    }
+
     /// The document's object that a node stands in.
     pub fn object(&self, node: usize) -> ObjectId {
         let document = self.nodes.get(node).map(|it| it.document);
@@ -179,6 +184,71 @@ impl View {
             aliases: text.aliases.clone(),
         })
     }
+}
+
+/// A replacement of bytes, as it was made.
+pub(super) struct Made<'a> {
+    /// The bytes that were replaced.
+    pub(super) span: Range<usize>,
+    /// What was written.
+    pub(super) written: &'a str,
+    /// The value that a reader is to find, where the bytes are the whole of one.
+    pub(super) value: Option<&'a str>,
+}
+
+impl View {
+    /// Proves that `new` is this view but for the replacements, which stand in the order of the
+    /// text; else the line of the first difference and what it is. Each view comes with its text.
+    pub(super) fn prove(
+        &self,
+        old_text: &str,
+        (new, new_text): (&View, &str),
+        made: &[Made<'_>],
+    ) -> Result<(), (usize, &'static str)> {
+        if self.nodes.len() != new.nodes.len() || self.objects.len() != new.objects.len() {
+            return Err((1, "another parser sees another number of values"));
+        }
+        for (was, is) in self.nodes.iter().zip(&new.nodes) {
+            let failed = Err((
+                is.line,
+                "another parser sees a change that was not asked for",
+            ));
+            if (was.parent, &was.step, was.document) != (is.parent, &is.step, is.document) {
+                return failed;
+            }
+            let (was, is) = match (&was.content, &is.content) {
+                (Content::Text(was), Content::Text(is)) => (was, is),
+                (Content::Mapping, Content::Mapping)
+                | (Content::Sequence, Content::Sequence)
+                | (Content::Alias, Content::Alias) => continue,
+                _ => return failed,
+            };
+            let expected = replaced(old_text, &was.span, made);
+            let found = new_text.get(is.span.clone()).unwrap_or_default();
+            let first = made.partition_point(|it| it.span.start < was.span.start);
+            let whole = made.get(first).filter(|it| it.span == was.span);
+            let value = whole.and_then(|it| it.value);
+            if expected.as_deref() != Some(found) || value.is_some_and(|value| value != is.value) {
+                return failed;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bytes of `span` with the replacements that stand in it.
+fn replaced(text: &str, span: &Range<usize>, made: &[Made<'_>]) -> Option<String> {
+    let mut written = String::new();
+    let mut copied = span.start;
+    let first = made.partition_point(|it| it.span.start < span.start);
+    let inside = made.get(first..).unwrap_or_default().iter();
+    for it in inside.take_while(|it| it.span.end <= span.end) {
+        written.push_str(text.get(copied..it.span.start)?);
+        written.push_str(it.written);
+        copied = it.span.end;
+    }
+    written.push_str(text.get(copied..span.end)?);
+    Some(written)
 }
 
 /// Sets the segments of a path, the last one first, one behind the other.

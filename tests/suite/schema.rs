@@ -4,8 +4,11 @@ use std::path::Path;
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
-use tagwright::report::{
-    RunReport, explain::ExplainReport, init::InitReport, lint::LintReport, scan::ScanReport,
+use tagwright::{
+    crd::RepositorySettings,
+    report::{
+        RunReport, explain::ExplainReport, init::InitReport, lint::LintReport, scan::ScanReport,
+    },
 };
 
 /// Compares a schema with its file, or writes it where `GOLDEN=write` asks for that.
@@ -36,6 +39,7 @@ fn documented_schemas_are_those_of_the_code() {
     check::<ScanReport>("scan");
     check::<LintReport>("lint");
     check::<InitReport>("init");
+    check::<RepositorySettings>("settings");
 }
 
 /// Checks what the program printed against a documented schema.

@@ -10,11 +10,15 @@ use std::{
 
 use super::{Config, Document, Documents, ObjectKey};
 use crate::{
-    config::{Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration},
+    config::{
+        Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration,
+        rules::List,
+    },
     crd::{
         self, CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec,
         ImageUpdateAutomation, LabelOperator, LabelSelector, PushModeName, VerificationMode,
     },
+    nearest::nearest,
     policy::PolicyName,
     update::{
         git::{
@@ -22,6 +26,7 @@ use crate::{
             PushSettings, Refspec, Subject, UpdatePath,
         },
         message::Trailer,
+        targets::{Rule, Targets},
         template::{self, Template},
     },
 };
@@ -88,6 +93,7 @@ fn automation(
     };
     let message = message(documents, document, git);
     let path = update_path(documents, document);
+    let rules = rules(documents, document, &policies);
     let source = sources.iter().find(|it| it.key == source)?;
     let remote = remote(documents, document, git, source, path);
     let author = author(&git.commit.author);
@@ -104,7 +110,7 @@ fn automation(
             .clone()
             .unwrap_or_default(),
         policies,
-        targets: Arc::new(targets?),
+        targets: Arc::new(Targets { rules, ..targets? }),
         suspended: spec.suspend,
     })
 }
@@ -332,6 +338,39 @@ fn update_path(
             None
         }
     }
+}
+
+/// The automation's own rules; they may name its own policies only.
+fn rules(
+    documents: &mut Documents,
+    document: &Document<ImageUpdateAutomation>,
+    policies: &BTreeSet<PolicyName>,
+) -> Vec<Rule> {
+    let update = document.value.spec.update.as_ref();
+    let specs = update.and_then(|it| it.rules.as_deref());
+    let list = List {
+        pointer: "/spec/update/rules",
+        name: |number| format!("spec.update.rules[{number}]"),
+        file: &document.file,
+        node: &document.node,
+        namespace: &document.key.namespace,
+    };
+    let faults = &mut documents.faults;
+    let rules = list.build(specs.unwrap_or_default(), |pointer, message, hint| {
+        document.fault(faults, pointer, message, hint);
+    });
+    for (number, rule) in rules.iter().enumerate() {
+        if !policies.contains(&rule.policy) {
+            let pointer = format!("/spec/update/rules/{number}/policy");
+            let message = format!("`{}` is no policy of this automation", rule.policy);
+            let names = policies.iter().map(ToString::to_string).collect::<Vec<_>>();
+            let names = names.iter().map(String::as_str);
+            let hint = nearest(&rule.policy.to_string(), names)
+                .map(|near| format!("did you mean `{near}`?"));
+            document.fault(&mut documents.faults, &pointer, message, hint.as_deref());
+        }
+    }
+    rules
 }
 
 /// What to read and the branch to push, by Flux's rules of precedence.

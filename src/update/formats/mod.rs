@@ -11,9 +11,15 @@ mod dotenv;
 mod page;
 mod toml;
 
+mod hcl;
+mod json;
+mod part;
+mod views;
+
+pub(super) use self::page::Lines;
 use super::{
-    Edit, Finding,
-    targets::Targets,
+    Edit, Finding, Style,
+    targets::{Pattern, Targets},
     view::View,
     yaml::{self, Reading, SpliceError},
 };
@@ -32,6 +38,8 @@ pub enum Format {
     /// `*.tf`, `*.tfvars`, `*.hcl`.
     Hcl,
     /// JSON with comments: `*.jsonc`, `*.json5`, `devcontainer.json`.
+    Jsonc,
+    /// JSON: `*.json`. It has no comments, and so no markers.
     Json,
 }
 
@@ -57,8 +65,9 @@ impl Format {
             "yaml" | "yml" => Self::Yaml,
             "toml" => Self::Toml,
             "tf" | "tfvars" | "hcl" => Self::Hcl,
-            "jsonc" | "json5" => Self::Json,
-            "json" if stem == "devcontainer" || stem == ".devcontainer" => Self::Json,
+            "jsonc" | "json5" => Self::Jsonc,
+            "json" if stem == "devcontainer" || stem == ".devcontainer" => Self::Jsonc,
+            "json" => Self::Json,
             "env" => Self::Dotenv,
             "Dockerfile" | "dockerfile" | "Containerfile" => Self::Dockerfile,
             _ if name.starts_with(".env.") => Self::Dotenv,
@@ -67,6 +76,11 @@ impl Format {
             }
             _ => return None,
         })
+    }
+
+    /// Whether files of this format can hold markers.
+    pub fn has_comments(self) -> bool {
+        self != Self::Json
     }
 }
 
@@ -82,8 +96,8 @@ impl Format {
 pub fn read(path: &str, bytes: &[u8], targets: &Targets) -> Reading {
     let mut reading = match Format::of(path) {
         Some(Format::Yaml) => yaml::read(bytes),
-        Some(format) => page::read(format, bytes),
-        None => Reading::default(),
+        Some(format) if format.has_comments() => page::read(format, bytes),
+        Some(_) | None => Reading::default(),
     };
     targets.add(path, bytes, &mut reading);
     reading
@@ -97,13 +111,35 @@ pub fn read(path: &str, bytes: &[u8], targets: &Targets) -> Reading {
 pub fn view(path: &str, bytes: &[u8]) -> Result<Option<View>, Finding> {
     match Format::of(path) {
         Some(Format::Yaml) => yaml::view(bytes).map(Some),
-        Some(_) | None => Ok(None),
+        Some(format) => views::read(format, bytes).map(Some),
+        None => Ok(None),
     }
 }
 
+/// Whether a code of SOPS covers the values of `text`, in whatever format.
+pub(super) fn is_sealed(text: &str) -> bool {
+    text.contains("ENC[AES256_GCM,") && text.contains("sops")
+}
+
 /// Replaces the values at the edits' spans in the file `path`, and proves the result; see
-/// [`yaml::splice`].
-pub fn splice(path: &str, bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, SpliceError> {
+/// [`yaml::splice`]. Where parts of a text are replaced, `patterns` are those that found them: they
+/// must find the new ones.
+pub fn splice(
+    path: &str,
+    bytes: &[u8],
+    edits: &[Edit],
+    patterns: &[Pattern],
+) -> Result<Vec<u8>, SpliceError> {
+    let is_part = |edit: &Edit| edit.style == Style::Part;
+    let (parts, whole): (Vec<_>, Vec<_>) = edits.iter().cloned().partition(is_part);
+    if parts.is_empty() {
+        return splice_whole(path, bytes, edits);
+    }
+    let (bytes, whole) = part::splice(path, bytes, (parts, whole), patterns)?;
+    splice_whole(path, &bytes, &whole)
+}
+
+fn splice_whole(path: &str, bytes: &[u8], edits: &[Edit]) -> Result<Vec<u8>, SpliceError> {
     match Format::of(path) {
         Some(Format::Yaml) | None => yaml::splice(bytes, edits),
         Some(format) => page::splice(format, bytes, edits),

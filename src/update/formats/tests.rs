@@ -28,7 +28,7 @@ fn check(path: &str, before: &str) {
     let reading = read(path, before.as_bytes());
     assert_eq!(reading.findings, [], "{before}");
     let edits = edits_to(&reading.setters, "web:2");
-    let after = splice(path, before.as_bytes(), &edits).unwrap();
+    let after = splice(path, before.as_bytes(), &edits, &[]).unwrap();
     let expected = before.replace("web:1", "web:2");
     assert_ne!(expected, before);
     assert_eq!(String::from_utf8(after).unwrap(), expected);
@@ -209,7 +209,7 @@ proptest! {
         let text = pieces.concat().replace(" M", &format!(" {MARKER}"));
         let setters = read(path, text.as_bytes()).setters;
         let edits = edits_to(&setters, &new);
-        match splice(path, text.as_bytes(), &edits) {
+        match splice(path, text.as_bytes(), &edits, &[]) {
             Ok(after) => {
                 let after = String::from_utf8(after).unwrap();
                 let again = read(path, after.as_bytes()).setters;

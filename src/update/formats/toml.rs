@@ -1,11 +1,13 @@
-//! TOML: the scanner of the bracketed languages, and a real parser as second opinion.
+//! TOML: the scanner of the bracketed languages, and `toml_edit` as the parser beside it.
 
-use ::toml::{Table, Value, de::Error};
+use toml_edit::{Document, Item, Table, TomlError, Value};
 
 use super::{
     code,
     page::{Page, Unreadable},
+    views::{Grower, Kind},
 };
+use crate::update::view::{Content, Step};
 
 pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
     if let Err(error) = parse(text) {
@@ -18,32 +20,65 @@ pub(super) fn scan(text: &str) -> Result<Page<'_>, Unreadable> {
     code::scan(text, code::Language::Toml)
 }
 
-fn parse(text: &str) -> Result<Table, Error> {
-    text.parse()
+fn parse(text: &str) -> Result<Document<&str>, TomlError> {
+    Document::parse(text)
 }
 
-/// Whether the parser sees `count` strings that differ, and nothing else.
-pub(super) fn differ_by(before: &str, after: &str, count: usize) -> bool {
-    let (Ok(before), Ok(after)) = (parse(before), parse(after)) else {
-        return false;
-    };
-    let (before, after) = (Value::Table(before), Value::Table(after));
-    let mut differences = 0;
-    let mut pairs = vec![(&before, &after)];
-    while let Some(pair) = pairs.pop() {
-        match pair {
-            (Value::Table(before), Value::Table(after)) if before.keys().eq(after.keys()) => {
-                pairs.extend(before.values().zip(after.values()));
+/// Grows the view of a file.
+pub(super) fn grow(text: &str, grower: &mut Grower<'_>) -> Result<(), (usize, String)> {
+    let document = parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        (at, error.message().to_owned())
+    })?;
+    let root = grower.add(None, Step::Root, Content::Mapping, 0);
+    table(document.as_table(), root, grower);
+    Ok(())
+}
+
+fn table(table: &Table, node: usize, grower: &mut Grower<'_>) {
+    for (key, item) in table {
+        let step = Step::Key(key.to_owned());
+        let at = item.span().map_or(0, |span| span.start);
+        match item {
+            Item::None => {}
+            Item::Value(value) => self::value(value, node, step, grower),
+            Item::Table(inner) => {
+                let node = grower.add(Some(node), step, Content::Mapping, at);
+                self::table(inner, node, grower);
             }
-            (Value::Array(before), Value::Array(after)) if before.len() == after.len() => {
-                pairs.extend(before.iter().zip(after));
+            Item::ArrayOfTables(tables) => {
+                let node = grower.add(Some(node), step, Content::Sequence, at);
+                for (position, inner) in tables.iter().enumerate() {
+                    let at = inner.span().map_or(at, |span| span.start);
+                    let step = Step::Item(position);
+                    let node = grower.add(Some(node), step, Content::Mapping, at);
+                    self::table(inner, node, grower);
+                }
             }
-            (Value::String(before), Value::String(after)) => {
-                differences += usize::from(before != after);
-            }
-            (before, after) if before == after => {}
-            _ => return false,
         }
     }
-    differences == count
+}
+
+fn value(value: &Value, parent: usize, step: Step, grower: &mut Grower<'_>) {
+    let span = value.span().unwrap_or_default();
+    match value {
+        Value::String(string) => {
+            grower.text(Some(parent), step, span, Kind::String(string.value()));
+        }
+        Value::Array(array) => {
+            let node = grower.add(Some(parent), step, Content::Sequence, span.start);
+            for (position, value) in array.iter().enumerate() {
+                self::value(value, node, Step::Item(position), grower);
+            }
+        }
+        Value::InlineTable(table) => {
+            let node = grower.add(Some(parent), step, Content::Mapping, span.start);
+            for (key, value) in table {
+                self::value(value, node, Step::Key(key.to_owned()), grower);
+            }
+        }
+        Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {
+            grower.text(Some(parent), step, span, Kind::Other);
+        }
+    }
 }

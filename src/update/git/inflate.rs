@@ -4,7 +4,7 @@ use std::{
     num::NonZero,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -20,6 +20,8 @@ use super::{
 
 /// How large a file may be to be read.
 const MAX_FILE: u64 = 4 * 1024 * 1024;
+/// How many bytes all files together may have that are kept.
+const MAX_KEPT: u64 = 256 * 1024 * 1024;
 /// How many files a thread takes at a time; below that, one thread does it all.
 const BATCH: usize = 256;
 
@@ -48,6 +50,7 @@ pub(super) fn inflate(
     }
     let batches: Vec<&[(String, ObjectId)]> = files.chunks(BATCH).collect();
     let next = AtomicUsize::new(0);
+    let kept = AtomicU64::new(0);
     let all = Mutex::new(Found {
         skipped: listing.skipped,
         looked_at: listing.known,
@@ -57,7 +60,16 @@ pub(super) fn inflate(
         let mut mine = Found::default();
         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
             check_cancelled(&objects, cancelled)?;
+            let before = mine.files.len();
             inflate_batch(&objects, batch, screen, &mut mine)?;
+            let new = mine.files.iter().skip(before);
+            let new = new.map(|file| file.bytes.len() as u64).sum::<u64>();
+            if kept.fetch_add(new, Ordering::Relaxed) + new > MAX_KEPT {
+                return Err(RemoteError::Limit {
+                    remote: objects.remote().to_owned(),
+                    limit: "more than 256 MiB in files that markers or rules name",
+                });
+            }
         }
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         all.files.append(&mut mine.files);

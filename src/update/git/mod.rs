@@ -41,6 +41,7 @@ mod local;
 mod push;
 mod read;
 mod remote;
+mod settings;
 
 use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
 
@@ -155,6 +156,16 @@ pub trait Screen: fmt::Debug + Send + Sync {
     /// A word that changes whenever an answer of [`Screen::keeps`] may: what was remembered under
     /// another word is forgotten.
     fn version(&self) -> Cow<'_, str>;
+
+    /// The name of a file at the root of the repository that has a say in what is of interest.
+    fn settings(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// The screen of a repository with these settings; nothing where they do not matter.
+    fn with_settings(&self, _settings: &SourceFile) -> Option<Arc<dyn Screen>> {
+        None
+    }
 }
 
 /// What a file is to a [`Screen`], by its path.
@@ -230,6 +241,8 @@ pub struct Snapshot {
     pub base_time: DateTime<Utc>,
     /// The push branch's tip, where it is not what was read and exists on the remote.
     pub push_tip: Option<PushTip>,
+    /// The file that [`Screen::settings`] names, wherever the update path leads.
+    pub settings: Option<SourceFile>,
     /// The files that the screen kept, by path.
     pub files: Vec<SourceFile>,
     /// How many files below the path were looked at.

@@ -13,12 +13,13 @@ use gix::ObjectId;
 use tokio::task;
 
 use super::{
-    PushMode, PushTip, RemoteError, Request, Screen, Snapshot, Source,
+    PushMode, PushTip, RemoteError, Request, Screen, Snapshot, Source, SourceFile,
     fetch::{Extent, Upload, Wish},
     http::Session,
     inflate::{Found, inflate},
     objects::Objects,
     remote::joined,
+    settings,
     store::Store,
     unmarked::{Findings, Unmarked},
     verify::{Verify, verify},
@@ -124,7 +125,7 @@ impl Attempt<'_> {
                 if settled.contains_key(&index) {
                     continue;
                 }
-                let read = match self.on_store(source, *tips, |reading| part(&reading)).await {
+                let read = match self.on_store(source, *tips, part).await {
                     Ok(Step::Fetch(extent, wants)) => {
                         wishes.entry(extent).or_default().extend(wants);
                         continue;
@@ -161,7 +162,7 @@ impl Attempt<'_> {
         }
         let mut snapshots = Vec::new();
         for (source, tips) in self.sources {
-            let read = self.on_store(source, *tips, |reading| reading.snapshot());
+            let read = self.on_store(source, *tips, Reading::snapshot);
             snapshots.push(match read.await {
                 Ok(snapshot) => Ok(snapshot),
                 Err(error) => Err(of_the_path(error)?),
@@ -184,6 +185,7 @@ impl Attempt<'_> {
             source: request.source.clone(),
             tips,
             screen: Arc::clone(&request.screen),
+            settings: None,
             cancelled: Arc::clone(self.cancelled),
         };
         joined(
@@ -199,6 +201,7 @@ struct Reading {
     source: Source,
     tips: Tips,
     screen: Arc<dyn Screen>,
+    settings: Option<SourceFile>,
     cancelled: Arc<AtomicBool>,
 }
 
@@ -220,11 +223,21 @@ fn of_the_path(error: RemoteError) -> Result<RemoteError, RemoteError> {
 }
 
 impl Reading {
-    fn snapshot(&self) -> Result<Snapshot, RemoteError> {
+    fn snapshot(mut self) -> Result<Snapshot, RemoteError> {
         let objects = self.store.open()?;
+        if let Some(missing) = self.settle(&objects)? {
+            return Err(objects.incomplete(&missing));
+        }
         let unmarked = self.store.unmarked(&self.screen.version());
         let listing = self.walk(&objects, &unmarked)?.complete(&objects)?;
         self.finish(&objects, unmarked, listing)
+    }
+
+    /// Reads the repository's own settings; the object that is missing for that.
+    fn settle(&mut self, objects: &Objects) -> Result<Option<ObjectId>, RemoteError> {
+        let root = objects.commit(&self.tips.base)?.tree;
+        let settled = settle(objects, root, &mut self.screen)?;
+        Ok(settled.map(|settings| self.settings = settings).err())
     }
 
     fn walk(&self, objects: &Objects, unmarked: &Unmarked) -> Result<Walked, RemoteError> {
@@ -241,7 +254,8 @@ impl Reading {
     ) -> Result<Snapshot, RemoteError> {
         verified(objects, self.tips, &self.source)?;
         let found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
-        let (snapshot, findings) = assemble(objects, self.tips, found)?;
+        let (mut snapshot, findings) = assemble(objects, self.tips, found)?;
+        snapshot.settings.clone_from(&self.settings);
         if !findings.is_empty() {
             unmarked.learn(findings);
             self.store.note(&unmarked)?;
@@ -251,7 +265,7 @@ impl Reading {
 }
 
 /// Reads a part of a commit, or tells what is to be fetched before that is possible.
-fn part(reading: &Reading) -> Result<Step, RemoteError> {
+fn part(mut reading: Reading) -> Result<Step, RemoteError> {
     let objects = reading.store.open()?;
     let tips = [Some(reading.tips.base), reading.tips.push];
     let commits = tips
@@ -261,6 +275,9 @@ fn part(reading: &Reading) -> Result<Step, RemoteError> {
     let commits = commits.collect::<BTreeSet<_>>();
     if !commits.is_empty() {
         return Ok(Step::Fetch(Extent::BareCommits, commits));
+    }
+    if let Some(missing) = reading.settle(&objects)? {
+        return Ok(Step::Fetch(Extent::Bare, [missing].into()));
     }
     let unmarked = reading.store.unmarked(&reading.screen.version());
     let listing = match reading.walk(&objects, &unmarked)? {
@@ -335,15 +352,40 @@ pub(super) fn snapshot(
     objects: &Objects,
     tips: Tips,
     source: &Source,
-    screen: &dyn Screen,
+    mut screen: Arc<dyn Screen>,
     cancelled: &AtomicBool,
 ) -> Result<Snapshot, RemoteError> {
     verified(objects, tips, source)?;
     let root = objects.commit(&tips.base)?.tree;
+    let settings = settle(objects, root, &mut screen)?.map_err(|it| objects.incomplete(&it))?;
     let unmarked = Unmarked::default();
-    let walked = walk(objects, root, &source.path, screen, &unmarked, cancelled)?;
-    let found = inflate(objects, walked.complete(objects)?, screen, cancelled)?;
-    Ok(assemble(objects, tips, found)?.0)
+    let walked = walk(objects, root, &source.path, &*screen, &unmarked, cancelled)?;
+    let found = inflate(objects, walked.complete(objects)?, &*screen, cancelled)?;
+    let snapshot = assemble(objects, tips, found)?.0;
+    Ok(Snapshot {
+        settings,
+        ..snapshot
+    })
+}
+
+/// Reads the settings that the screen asks for and gives them to it, or tells what is missing.
+fn settle(
+    objects: &Objects,
+    root: ObjectId,
+    screen: &mut Arc<dyn Screen>,
+) -> Result<Result<Option<SourceFile>, ObjectId>, RemoteError> {
+    let Some(name) = screen.settings() else {
+        return Ok(Ok(None));
+    };
+    let found = match settings::find(objects, root, name)? {
+        settings::Found::All(found) => found,
+        settings::Found::Missing(id) => return Ok(Err(id)),
+    };
+    let settled = found.as_ref().and_then(|it| screen.with_settings(it));
+    if let Some(settled) = settled {
+        *screen = settled;
+    }
+    Ok(Ok(found))
 }
 
 /// Refuses to hand on what is not signed as it has to be.
@@ -379,6 +421,7 @@ fn assemble(
         base: tips.base.into(),
         base_time: base.time,
         push_tip,
+        settings: None,
         files: found.files,
         looked_at: found.looked_at,
         skipped: found.skipped,

@@ -354,7 +354,7 @@ async fn read_local(
                 local.tip(&source.push_branch.reference())?
             };
             let tips = Tips::of(source, (base, named), push);
-            snapshot(&objects, tips, source, &**screen, &cancelled)
+            snapshot(&objects, tips, source, Arc::clone(screen), &cancelled)
         });
         Ok(snapshots.collect())
     });

@@ -75,7 +75,9 @@ fn bind_embedded(tree: &Tree<'_>, mode: Mode, reading: &mut Reading) {
             continue;
         };
         let binder = binder_of_tree.get_or_insert_with(|| Binder::new(tree, mode));
-        let Reading { setters, findings } = bind(&inner, Mode::Embedded);
+        let Reading {
+            setters, findings, ..
+        } = bind(&inner, Mode::Embedded);
         for setter in setters {
             match binder.carry_out(node, &embedded, setter, group) {
                 Ok(setter) => reading.setters.push(setter),
@@ -109,6 +111,7 @@ fn over_limit(line: usize, column: usize) -> Reading {
             column,
             problem: Problem::OverLimit(detail),
         }],
+        ..Reading::default()
     }
 }
 

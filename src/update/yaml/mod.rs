@@ -20,7 +20,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-use super::{Edit, Finding, Origin, Problem, Setter, Style, view::View};
+use super::{Edit, Finding, Origin, Problem, Setter, Style, targets::Pattern, view::View};
 
 pub use self::{
     bind::MAX_MARKERS,
@@ -35,6 +35,10 @@ pub struct Reading {
     pub setters: Vec<Setter>,
     /// What a person should look at, in the order of the text.
     pub findings: Vec<Finding>,
+    /// The numbers of the rules that found something.
+    pub rules: Vec<usize>,
+    /// The patterns that found values; after an edit they must find the new ones.
+    pub patterns: Vec<Pattern>,
 }
 
 /// Finds the marked values of one file.

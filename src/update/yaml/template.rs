@@ -165,13 +165,16 @@ pub(super) fn read(bytes: &[u8], unparsable: Finding) -> Reading {
         return Reading {
             setters: Vec::new(),
             findings: vec![unparsable],
+            ..Reading::default()
         };
     };
     let Ok(tree) = Tree::parse(covered.text.as_bytes()) else {
         return Reading::default();
     };
     let mut reading = bind::bind(&tree, bind::Mode::Lines);
-    let Reading { setters, findings } = &mut reading;
+    let Reading {
+        setters, findings, ..
+    } = &mut reading;
     setters.retain(|setter| {
         let is_text = !covered.has_block_in(&setter.span);
         if !is_text {

@@ -29,6 +29,7 @@ pub(super) fn build(
             search,
             policies: config.assignments(|name| policies.contains(name)),
         },
+        ..Targets::default()
     })
 }
 

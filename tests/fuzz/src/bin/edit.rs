@@ -54,7 +54,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     for path in OTHERS {
         let before = formats::read(path, file, &Targets::default()).setters;
-        if let Ok(spliced) = formats::splice(path, file, &edits(&before, new)) {
+        if let Ok(spliced) = formats::splice(path, file, &edits(&before, new), &[]) {
             let after = formats::read(path, &spliced, &Targets::default()).setters;
             assert!(after.iter().all(|setter| setter.value == new), "{path}");
         }
