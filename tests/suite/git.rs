@@ -11,6 +11,7 @@ mod checkout;
 mod http;
 mod local;
 mod logins;
+mod memory;
 mod partial;
 mod refspec;
 mod together;

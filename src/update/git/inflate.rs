@@ -33,7 +33,20 @@ pub(super) struct Found {
     pub(super) skipped: Vec<Skipped>,
     /// The files that hold no markers.
     pub(super) unmarked: Findings,
+    /// Every other file that was looked at, by path.
+    pub(super) seen: Vec<(String, Seen)>,
 }
+
+/// What a file turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It is kept.
+    Kept(ObjectId),
+    /// It is passed over, for this reason.
+    Passed(&'static str),
+}
+
+const TOO_LARGE: &str = "larger than 4 MiB";
 
 /// Inflates the files of a listing on all cores and keeps those that the screen keeps, in the order
 /// of their paths.
@@ -75,6 +88,7 @@ pub(super) fn inflate(
         all.files.append(&mut mine.files);
         all.skipped.append(&mut mine.skipped);
         all.looked_at += mine.looked_at;
+        all.seen.append(&mut mine.seen);
         all.unmarked.append(&mut mine.unmarked);
         Ok(())
     };
@@ -115,14 +129,15 @@ fn inflate_batch(
     let mut buffer = Vec::new();
     for (path, id) in batch {
         if objects.size(id)? > MAX_FILE {
-            let skipped = skipped(path.as_str().into(), "larger than 4 MiB");
-            found.skipped.push(skipped);
+            found.skipped.push(skipped(path.as_str().into(), TOO_LARGE));
+            found.seen.push((path.clone(), Seen::Passed(TOO_LARGE)));
             continue;
         }
         let bytes = objects.read(id, Kind::Blob, &mut buffer)?;
         found.looked_at += 1;
         let is_searched = screen.interest(path) == Interest::Searched;
         if !is_searched || screen.keeps(path, bytes) {
+            found.seen.push((path.clone(), Seen::Kept(*id)));
             found.files.push(SourceFile {
                 path: path.clone(),
                 bytes: bytes.to_vec(),

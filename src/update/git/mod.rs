@@ -19,7 +19,9 @@ mod openpgp;
 mod signing;
 
 mod commit;
+mod folders;
 mod inflate;
+mod memory;
 mod pack;
 mod unmarked;
 mod verify;
@@ -153,8 +155,8 @@ pub trait Screen: fmt::Debug + Send + Sync {
     /// remembered for all files of the same ending.
     fn keeps(&self, path: &str, bytes: &[u8]) -> bool;
 
-    /// A word that changes whenever an answer of [`Screen::keeps`] may: what was remembered under
-    /// another word is forgotten.
+    /// A word that changes whenever an answer of [`Screen::interest`] or [`Screen::keeps`] may: what
+    /// was remembered under another word is not believed.
     fn version(&self) -> Cow<'_, str>;
 
     /// The name of a file at the root of the repository that has a say in what is of interest.

@@ -17,11 +17,11 @@ use super::{
     fetch::{Extent, Upload, Wish},
     http::Session,
     inflate::{Found, inflate},
+    memory::Memory,
     objects::Objects,
     remote::joined,
     settings,
     store::Store,
-    unmarked::{Findings, Unmarked},
     verify::{Verify, verify},
     walk::{Listing, Walked, walk},
 };
@@ -228,9 +228,9 @@ impl Reading {
         if let Some(missing) = self.settle(&objects)? {
             return Err(objects.incomplete(&missing));
         }
-        let unmarked = self.store.unmarked(&self.screen.version());
-        let listing = self.walk(&objects, &unmarked)?.complete(&objects)?;
-        self.finish(&objects, unmarked, listing)
+        let memory = Memory::of(&self.store, &*self.screen);
+        let listing = self.walk(&objects, &memory)?.complete(&objects)?;
+        self.finish(&objects, memory, listing)
     }
 
     /// Reads the repository's own settings; the object that is missing for that.
@@ -240,27 +240,27 @@ impl Reading {
         Ok(settled.map(|settings| self.settings = settings).err())
     }
 
-    fn walk(&self, objects: &Objects, unmarked: &Unmarked) -> Result<Walked, RemoteError> {
+    fn walk(&self, objects: &Objects, memory: &Memory) -> Result<Walked, RemoteError> {
         let root = objects.commit(&self.tips.base)?.tree;
         let (path, cancelled) = (&self.source.path, &self.cancelled);
-        walk(objects, root, path, &*self.screen, unmarked, cancelled)
+        walk(objects, root, path, &*self.screen, memory, cancelled)
     }
 
     fn finish(
         &self,
         objects: &Objects,
-        mut unmarked: Unmarked,
-        listing: Listing,
+        memory: Memory,
+        mut listing: Listing,
     ) -> Result<Snapshot, RemoteError> {
         verified(objects, self.tips, &self.source)?;
-        let found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
-        let (mut snapshot, findings) = assemble(objects, self.tips, found)?;
-        snapshot.settings.clone_from(&self.settings);
-        if !findings.is_empty() {
-            unmarked.learn(findings);
-            self.store.note(&unmarked)?;
-        }
-        Ok(snapshot)
+        let survey = std::mem::take(&mut listing.survey);
+        let mut found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
+        memory.learn(survey, &mut found)?;
+        let snapshot = assemble(objects, self.tips, found)?;
+        Ok(Snapshot {
+            settings: self.settings.clone(),
+            ..snapshot
+        })
     }
 }
 
@@ -279,8 +279,8 @@ fn part(mut reading: Reading) -> Result<Step, RemoteError> {
     if let Some(missing) = reading.settle(&objects)? {
         return Ok(Step::Fetch(Extent::Bare, [missing].into()));
     }
-    let unmarked = reading.store.unmarked(&reading.screen.version());
-    let listing = match reading.walk(&objects, &unmarked)? {
+    let memory = Memory::of(&reading.store, &*reading.screen);
+    let listing = match reading.walk(&objects, &memory)? {
         Walked::All(listing) => listing,
         Walked::Above(id) => {
             return Ok(Step::Fetch(Extent::Bare, [id].into()));
@@ -292,7 +292,7 @@ fn part(mut reading: Reading) -> Result<Step, RemoteError> {
         } => {
             // Where we have been before, most folders are the ones that we know.
             let is_known = if is_root {
-                !unmarked.is_empty()
+                !memory.unmarked().is_empty()
             } else {
                 some_are_here
             };
@@ -307,7 +307,7 @@ fn part(mut reading: Reading) -> Result<Step, RemoteError> {
     let files = listing.files.iter().map(|(_, id)| *id);
     let missing: BTreeSet<_> = files.filter(|id| !objects.contains(id)).collect();
     if missing.is_empty() {
-        let snapshot = reading.finish(&objects, unmarked, listing)?;
+        let snapshot = reading.finish(&objects, memory, listing)?;
         return Ok(Step::Done(Box::new(snapshot)));
     }
     let are_few =
@@ -358,10 +358,10 @@ pub(super) fn snapshot(
     verified(objects, tips, source)?;
     let root = objects.commit(&tips.base)?.tree;
     let settings = settle(objects, root, &mut screen)?.map_err(|it| objects.incomplete(&it))?;
-    let unmarked = Unmarked::default();
-    let walked = walk(objects, root, &source.path, &*screen, &unmarked, cancelled)?;
+    let memory = Memory::none(objects.hash());
+    let walked = walk(objects, root, &source.path, &*screen, &memory, cancelled)?;
     let found = inflate(objects, walked.complete(objects)?, &*screen, cancelled)?;
-    let snapshot = assemble(objects, tips, found)?.0;
+    let snapshot = assemble(objects, tips, found)?;
     Ok(Snapshot {
         settings,
         ..snapshot
@@ -396,11 +396,7 @@ fn verified(objects: &Objects, tips: Tips, source: &Source) -> Result<(), Remote
     }
 }
 
-fn assemble(
-    objects: &Objects,
-    tips: Tips,
-    found: Found,
-) -> Result<(Snapshot, Findings), RemoteError> {
+fn assemble(objects: &Objects, tips: Tips, found: Found) -> Result<Snapshot, RemoteError> {
     let base = objects.commit(&tips.base)?;
     let push_tip = match tips.push {
         Some(id) => {
@@ -417,7 +413,7 @@ fn assemble(
         }
         None => None,
     };
-    let snapshot = Snapshot {
+    Ok(Snapshot {
         base: tips.base.into(),
         base_time: base.time,
         push_tip,
@@ -425,6 +421,5 @@ fn assemble(
         files: found.files,
         looked_at: found.looked_at,
         skipped: found.skipped,
-    };
-    Ok((snapshot, found.unmarked))
+    })
 }

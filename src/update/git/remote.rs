@@ -28,7 +28,7 @@ use super::{
     objects::Objects,
     push::{Change, Push},
     read::{Attempt, Snapshots, Tips, snapshot},
-    store::Store,
+    store::{self, Store},
 };
 
 /// How many existing branches a message names where the wanted one does not exist.
@@ -119,6 +119,7 @@ impl GitRemote {
         let sources = smart_tips(&upload, session, requests).await?;
         let store = Store::of(&self.store, session.source, upload.hash, &session.remote);
         let _held = self.lock(store.folder()).await;
+        self.make_room(&store);
         let attempt = Attempt {
             session,
             upload: &upload,
@@ -129,7 +130,7 @@ impl GitRemote {
         match attempt.run().await {
             // The store may have been cut short or damaged; an empty one shows whether it was that.
             Err(RemoteError::Incomplete { .. } | RemoteError::Store { .. }) => {
-                store.clear()?;
+                store.set_aside()?;
                 attempt.run().await
             }
             result => result,
@@ -149,6 +150,10 @@ impl GitRemote {
         for chain in chains {
             let opened = store.clone();
             let made = make(move || opened.open(), chain, &session.remote).await;
+            if let Err(RemoteError::Incomplete { .. }) = &made {
+                // What was read is not here any more: the next read finds an empty store.
+                store.set_aside()?;
+            }
             changes.push(made.map(|made| change(chain, made)));
         }
         let ready: Vec<_> = changes.iter().filter_map(|it| it.as_ref().ok()).collect();
@@ -178,6 +183,20 @@ impl GitRemote {
             }
         }
         Ok(all)
+    }
+
+    /// Removes stores that were not written for long, but for those in use, before one more is made.
+    fn make_room(&self, store: &Store) {
+        for folder in store.superfluous() {
+            let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            let lock = Arc::clone(locks.entry(folder.clone()).or_default());
+            if let Ok(_held) = lock.try_lock() {
+                locks.remove(&folder);
+                if let Err(error) = store::remove(&folder) {
+                    tracing::debug!(%error, "could not remove an old store");
+                }
+            }
+        }
     }
 
     /// One store is used by one read or push at a time.

@@ -22,12 +22,19 @@ use crate::egress::one_line;
 
 use super::{
     RemoteError, Source,
+    folders::Folders,
     objects::{MAX_OBJECT, Objects},
     unmarked::Unmarked,
 };
 
 /// How many packs are collected before the store starts over; each fetch adds one.
 const MAX_PACKS: usize = 50;
+/// How large the packs together may be.
+const MAX_SIZE: u64 = 2 * 1024 * 1024 * 1024;
+/// How many stores there may be in one place.
+const MAX_STORES: usize = 100;
+/// What the folder of a damaged store ends with.
+const DAMAGED: &str = ".damaged";
 /// How many complete commits are remembered.
 const MAX_TIPS: usize = 16;
 
@@ -54,6 +61,10 @@ impl Store {
             hash,
             remote: remote.to_owned(),
         }
+    }
+
+    pub(super) fn hash(&self) -> Hash {
+        self.hash
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -88,13 +99,28 @@ impl Store {
 
     /// What is known of the blobs, as a version of the screen found them.
     pub(super) fn unmarked(&self, screen: &str) -> Unmarked {
-        let bytes = fs::read(self.unmarked_file()).unwrap_or_default();
+        let bytes = fs::read(self.memory("unmarked", screen)).unwrap_or_default();
         Unmarked::parse(&bytes, screen)
     }
 
     /// Remembers which blobs hold no markers.
-    pub(super) fn note(&self, unmarked: &Unmarked) -> Result<(), RemoteError> {
-        self.replace(&self.unmarked_file(), &unmarked.print())
+    pub(super) fn note_unmarked(
+        &self,
+        unmarked: &Unmarked,
+        screen: &str,
+    ) -> Result<(), RemoteError> {
+        self.replace(&self.memory("unmarked", screen), &unmarked.print())
+    }
+
+    /// What is known of the folders, as a version of the screen found them.
+    pub(super) fn folders(&self, screen: &str) -> Folders {
+        let bytes = fs::read(self.memory("folders", screen)).unwrap_or_default();
+        Folders::parse(bytes, screen)
+    }
+
+    /// Remembers what there is to see in folders.
+    pub(super) fn note_folders(&self, folders: &Folders, screen: &str) -> Result<(), RemoteError> {
+        self.replace(&self.memory("folders", screen), &folders.print())
     }
 
     /// Writes a file, all of it or nothing.
@@ -108,19 +134,51 @@ impl Store {
         write().map_err(|error| self.failed("note what was fetched", error))
     }
 
-    /// Whether the store has collected so many packs that starting over is cheaper.
+    /// Whether the store has grown so much that starting over is cheaper.
     pub(super) fn is_crowded(&self) -> bool {
-        fs::read_dir(self.packs()).is_ok_and(|files| files.count() > 2 * MAX_PACKS)
+        let Ok(files) = fs::read_dir(self.packs()) else {
+            return false;
+        };
+        let sizes = files.filter_map(|file| Some(file.ok()?.metadata().ok()?.len()));
+        let (count, size) = sizes.fold((0, 0), |(count, sum), size| (count + 1, sum + size));
+        count > 2 * MAX_PACKS || size > MAX_SIZE
     }
 
     /// Starts over.
     pub(super) fn clear(&self) -> Result<(), RemoteError> {
-        match fs::remove_dir_all(&self.folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(self.failed("clear the store", error))
-            }
-            _ => Ok(()),
-        }
+        remove(&self.folder).map_err(|error| self.failed("clear the store", error))
+    }
+
+    /// Starts over and keeps what is damaged for whoever wants to know why, in place of what was
+    /// damaged before.
+    pub(super) fn set_aside(&self) -> Result<(), RemoteError> {
+        let mut aside = self.folder.clone().into_os_string();
+        aside.push(DAMAGED);
+        remove(Path::new(&aside))
+            .and_then(|()| fs::rename(&self.folder, &aside))
+            .or_else(|_| remove(&self.folder))
+            .map_err(|error| self.failed("set the store aside", error))
+    }
+
+    /// The stores beside a new one that are too many, those first that were written longest ago.
+    pub(super) fn superfluous(&self) -> Vec<PathBuf> {
+        let Some(root) = self.folder.parent().filter(|_| !self.folder.exists()) else {
+            return Vec::new();
+        };
+        let stores = fs::read_dir(root).into_iter().flatten();
+        let stores = stores.filter_map(|store| {
+            let store = store.ok()?;
+            let metadata = store.metadata().ok().filter(fs::Metadata::is_dir)?;
+            Some((metadata.modified().ok()?, store.path()))
+        });
+        let mut stores: Vec<_> = stores.collect();
+        stores.sort();
+        let count = (stores.len() + 1).saturating_sub(MAX_STORES);
+        stores
+            .into_iter()
+            .take(count)
+            .map(|(_, path)| path)
+            .collect()
     }
 
     /// Writes a pack with its index, both of them or none; blocks until `feed` has ended.
@@ -155,8 +213,12 @@ impl Store {
         self.folder.join("objects/pack")
     }
 
-    fn unmarked_file(&self) -> PathBuf {
-        self.folder.join("unmarked")
+    /// Automations that look for different things remember different things.
+    fn memory(&self, name: &str, screen: &str) -> PathBuf {
+        let digest = Sha256::digest(screen);
+        let word = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest);
+        let word = word.get(..8).unwrap_or_default();
+        self.folder.join(format!("{name}-{word}"))
     }
 
     fn tips_file(&self) -> PathBuf {
@@ -169,6 +231,14 @@ impl Store {
             attempt,
             source,
         }
+    }
+}
+
+/// Removes a folder, if there is one.
+pub(super) fn remove(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

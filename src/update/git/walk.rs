@@ -11,9 +11,11 @@ use gix::{ObjectId, objs::Kind};
 
 use super::{
     Interest, RemoteError, Screen, Skipped, UpdatePath,
+    folders::{self, Record},
+    memory::{Memory, Survey},
     objects::Objects,
     tree::{self, Entry, EntryKind},
-    unmarked::{self, Unmarked},
+    unmarked,
 };
 
 /// How many entries are walked over.
@@ -34,6 +36,8 @@ pub(super) struct Listing {
     pub(super) known: usize,
     /// How many entries were walked over.
     pub(super) entries: usize,
+    /// The folders that were walked through.
+    pub(super) survey: Survey,
 }
 
 /// How far a walk came.
@@ -73,7 +77,7 @@ pub(super) fn walk(
     root: ObjectId,
     path: &UpdatePath,
     screen: &dyn Screen,
-    unmarked: &Unmarked,
+    memory: &Memory,
     cancelled: &AtomicBool,
 ) -> Result<Walked, RemoteError> {
     let start = match descend(objects, root, path)? {
@@ -84,13 +88,14 @@ pub(super) fn walk(
     let mut walk = Walk {
         objects,
         screen,
-        unmarked,
+        memory,
         listing: Listing {
             root,
             files: Vec::new(),
             skipped: Vec::new(),
             known: 0,
             entries: 0,
+            survey: Survey::default(),
         },
         missing: Vec::new(),
     };
@@ -178,10 +183,19 @@ fn descend(
     Ok(Ok(Start::Folder(id)))
 }
 
+/// A folder that is still to be looked into.
+struct Pending {
+    path: BString,
+    id: ObjectId,
+    depth: usize,
+    /// Its folder's number in the survey.
+    above: Option<usize>,
+}
+
 struct Walk<'a> {
     objects: &'a Objects,
     screen: &'a dyn Screen,
-    unmarked: &'a Unmarked,
+    memory: &'a Memory,
     listing: Listing,
     missing: Vec<ObjectId>,
 }
@@ -197,7 +211,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Walks over all folders from `root` on that are here, and tells how many these were.
+    /// Walks over all folders from `root` on that are here or known, and tells how many these were.
     fn folders(
         &mut self,
         root: ObjectId,
@@ -205,76 +219,138 @@ impl Walk<'_> {
         cancelled: &AtomicBool,
     ) -> Result<usize, RemoteError> {
         let mut read = 0;
-        let mut pending = vec![(BString::from(path.as_str()), root, path.parts().count())];
+        let mut pending = vec![Pending {
+            path: path.as_str().into(),
+            id: root,
+            depth: path.parts().count(),
+            above: None,
+        }];
         let mut buffer = Vec::new();
-        while let Some((above, id, depth)) = pending.pop() {
+        while let Some(next) = pending.pop() {
             check_cancelled(self.objects, cancelled)?;
-            let Some(bytes) = folder(self.objects, &id, &mut buffer)? else {
-                self.missing.push(id);
+            let key = folders::key(next.path.as_bstr(), &next.id);
+            if let Some(record) = self.memory.folder(&key) {
+                read += 1;
+                self.recall(&next, key, record, &mut pending)?;
+                continue;
+            }
+            let Some(bytes) = folder(self.objects, &next.id, &mut buffer)? else {
+                self.missing.push(next.id);
                 continue;
             };
             read += 1;
+            let node = self
+                .listing
+                .survey
+                .walked(next.above, next.path.as_bstr(), next.id, key);
             let mut names = HashSet::new();
             for entry in tree::entries(bytes, self.objects.hash()) {
-                let entry = entry.map_err(|_| self.objects.incomplete(&id))?;
-                self.listing.entries += 1;
-                if self.listing.entries > MAX_ENTRIES {
-                    return Err(over(self.objects, "more than 500,000 entries"));
-                }
+                let entry = entry.map_err(|_| self.objects.incomplete(&next.id))?;
+                self.count(1)?;
+                self.listing.survey.count(node, 1);
                 if let Some(reason) = tree::unsafe_name(entry.name) {
-                    return Err(unsafe_tree(self.objects, &above, reason));
+                    return Err(unsafe_tree(self.objects, &next.path, reason));
                 }
                 if !names.insert(entry.name) {
                     let reason = "a name stands in it twice";
-                    return Err(unsafe_tree(self.objects, &above, reason));
+                    return Err(unsafe_tree(self.objects, &next.path, reason));
                 }
-                let path = join(above.as_bstr(), entry.name);
+                let path = join(next.path.as_bstr(), entry.name);
                 if entry.kind != EntryKind::Folder {
-                    self.take(path, entry);
-                } else if depth >= MAX_DEPTH {
-                    self.skip(path.as_bstr(), "more than 64 folders deep");
+                    self.take(path, entry, node);
+                } else if next.depth >= MAX_DEPTH {
+                    let reason = "more than 64 folders deep";
+                    self.listing.survey.skipped(node, entry.name, reason);
+                    self.skip(path.as_bstr(), reason);
                 } else {
-                    pending.push((path, entry.id, depth + 1));
+                    pending.push(Pending {
+                        path,
+                        id: entry.id,
+                        depth: next.depth + 1,
+                        above: Some(node),
+                    });
                 }
             }
         }
         Ok(read)
     }
 
-    fn take(&mut self, path: BString, entry: Entry<'_>) {
+    /// Takes over what is known of a folder.
+    fn recall(
+        &mut self,
+        folder: &Pending,
+        key: folders::Key,
+        record: Record,
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), RemoteError> {
+        self.count(usize::try_from(record.entries).unwrap_or(usize::MAX))?;
+        self.listing.known += usize::try_from(record.known).unwrap_or(usize::MAX);
+        let below = |name: &str| join(folder.path.as_bstr(), name.into());
+        for (name, id) in &record.files {
+            let path = below(name).to_string();
+            self.listing.files.push((path, *id));
+        }
+        for (name, reason) in &record.skipped {
+            self.skip(below(name).as_bstr(), reason);
+        }
+        let folders = record.folders.clone();
+        let survey = &mut self.listing.survey;
+        let node = survey.recalled(folder.above, folder.path.as_bstr(), folder.id, key, record);
+        pending.extend(folders.into_iter().map(|(name, id)| Pending {
+            path: below(&name),
+            id,
+            depth: folder.depth + 1,
+            above: Some(node),
+        }));
+        Ok(())
+    }
+
+    fn count(&mut self, entries: usize) -> Result<(), RemoteError> {
+        self.listing.entries = self.listing.entries.saturating_add(entries);
+        if self.listing.entries > MAX_ENTRIES {
+            return Err(over(self.objects, "more than 500,000 entries"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, path: BString, entry: Entry<'_>, node: usize) {
         let reason = match entry.kind {
             EntryKind::File if path.len() > MAX_PATH => "its path is longer than 4,096 bytes",
             EntryKind::File => match String::from_utf8(path.into()) {
                 Ok(path) => {
                     match self.screen.interest(&path) {
                         Interest::Nothing => {}
-                        interest => self.file(path, entry.id, interest),
+                        interest => {
+                            self.listing.survey.file(node);
+                            self.file(path, entry.id, interest);
+                        }
                     }
                     return;
                 }
                 Err(error) => {
                     let path = BString::from(error.into_bytes());
-                    return self.skip_fitting(path.as_bstr(), "its path is not UTF-8");
+                    return self.skip_fitting(path.as_bstr(), entry, node, "its path is not UTF-8");
                 }
             },
             EntryKind::SymbolicLink => "symbolic link",
             EntryKind::Submodule => "submodule",
             EntryKind::Folder | EntryKind::Unknown => "neither file nor folder",
         };
-        self.skip_fitting(path.as_bstr(), reason);
+        self.skip_fitting(path.as_bstr(), entry, node, reason);
     }
 
     fn file(&mut self, path: String, id: ObjectId, interest: Interest) {
         let is_searched = interest == Interest::Searched;
-        if is_searched && self.unmarked.holds(&unmarked::entry(&id, &path)) {
+        if is_searched && self.memory.unmarked().holds(&unmarked::entry(&id, &path)) {
             self.listing.known += 1;
         } else {
             self.listing.files.push((path, id));
         }
     }
 
-    fn skip_fitting(&mut self, path: &BStr, reason: &str) {
+    fn skip_fitting(&mut self, path: &BStr, entry: Entry<'_>, node: usize, reason: &str) {
         if self.screen.interest(&path.to_str_lossy()) != Interest::Nothing {
+            self.listing.survey.skipped(node, entry.name, reason);
             self.skip(path, reason);
         }
     }

@@ -1,5 +1,7 @@
 //! Globs: which files a rule is about, by their paths from the root of the repository.
 
+use std::fmt;
+
 use super::RuleError;
 
 /// The longest glob, in bytes.
@@ -83,6 +85,21 @@ impl Glob {
                 Segment::Name(pattern) => matches_name(pattern, name),
             },
         )
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, segment) in self.segments.iter().enumerate() {
+            if number > 0 {
+                f.write_str("/")?;
+            }
+            match segment {
+                Segment::Folders => f.write_str("**")?,
+                Segment::Name(name) => f.write_str(&String::from_iter(name))?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -16,6 +16,9 @@ mod tests;
 
 use std::{borrow::Cow, collections::BTreeSet};
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use sha2::{Digest as _, Sha256};
+
 use super::{
     Finding, Origin, PolicyKey, Problem, Setter, Style,
     discovery::{self, Discovery},
@@ -109,12 +112,30 @@ impl Screen for Targets {
         marker::screen(path, bytes) || self.discovery.keeps(path, bytes)
     }
 
-    // What rules name is kept unseen, so no answer of `keeps` hangs on them.
     fn version(&self) -> Cow<'_, str> {
-        match self.discovery.word() {
-            Cow::Borrowed("") => Cow::Borrowed(SCREEN_VERSION),
-            word => Cow::Owned(format!("{SCREEN_VERSION}-{word}")),
+        let words = [self.discovery.word(), self.globs_word()];
+        let mut version = Cow::Borrowed(SCREEN_VERSION);
+        for word in words.iter().filter(|word| !word.is_empty()) {
+            version = Cow::Owned(format!("{version}-{word}"));
         }
+        version
+    }
+}
+
+impl Targets {
+    /// A word that changes whenever the files that rules are about may; what a rule looks for in
+    /// them has no part in it.
+    fn globs_word(&self) -> Cow<'_, str> {
+        if self.rules.is_empty() {
+            return Cow::Borrowed("");
+        }
+        let mut hash = Sha256::new();
+        for glob in self.rules.iter().flat_map(|rule| &rule.files) {
+            let glob = glob.to_string();
+            hash.update(glob.len().to_be_bytes());
+            hash.update(glob);
+        }
+        Cow::Owned(URL_SAFE_NO_PAD.encode(hash.finalize()))
     }
 }
 

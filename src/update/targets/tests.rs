@@ -404,7 +404,25 @@ fn the_screen_keeps_what_rules_name_and_never_the_settings() {
     assert_eq!(targets.interest("a.yaml"), Interest::Searched);
     assert_eq!(targets.interest("a.json"), Interest::Nothing);
     assert_eq!(targets.interest(SETTINGS), Interest::Nothing);
-    assert_eq!(targets.version(), Targets::default().version());
+}
+
+#[test]
+fn the_screens_version_tells_which_files_rules_are_about() {
+    let version = |files: &[&str], path: &str| {
+        let rule = Rule {
+            files: files.iter().map(|it| Glob::parse(it).unwrap()).collect(),
+            ..by_path(path)
+        };
+        targets(&[rule]).version().into_owned()
+    };
+    assert_eq!(targets(&[]).version(), SCREEN_VERSION);
+    assert_ne!(version(&["apps/**"], "image"), SCREEN_VERSION);
+    assert_ne!(
+        version(&["apps/**"], "image"),
+        version(&["apps/*"], "image")
+    );
+    assert_ne!(version(&["a", "b"], "image"), version(&["a"], "image"));
+    assert_eq!(version(&["apps/**"], "image"), version(&["apps/**"], "tag"));
 }
 
 #[test]
