@@ -33,6 +33,7 @@ use crate::{
         },
         message::{self, Step},
         plan::{self, ChangeSet},
+        rejected::Rejections,
         template::TemplateError,
     },
 };
@@ -362,7 +363,7 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
     listings: &Listings,
 ) {
     let automation = member.automation;
-    let Some(Stage { snapshot, source }) = &member.stage else {
+    let Some(Stage { source, snapshot }) = &member.stage else {
         return;
     };
     let branch = &automation.remote.push_branch;
@@ -389,7 +390,24 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
         targets: &targets,
         namespace,
     };
-    let changes = decide_files(&scope, ports, listings, files.clone()).await;
+    let asked = decide::ask(&scope, ports, listings, files.clone()).await;
+    let mut changes = asked.plan(&Rejections::default());
+    // Nobody asks for the history while nothing is about to change.
+    let updates = changes.updates().map(|(value, _)| value);
+    let guarded = updates.filter(|value| asked.is_guarded(&value.policy));
+    let guarded = guarded.collect::<Vec<_>>();
+    if !guarded.is_empty() {
+        let paths = guarded.iter().map(|value| value.file.clone()).collect();
+        let history = match ports.remote.history(source, snapshot, &paths).await {
+            Ok(history) => history,
+            Err(error) => return member.fail(error),
+        };
+        let guarded = guarded.into_iter();
+        let rejections = Rejections::find(guarded, &files, &history, &targets);
+        if !rejections.is_empty() {
+            changes = asked.plan(&rejections);
+        }
+    }
     let signer = source.signer.clone();
     match plan_commit(automation, &files, time, changes, signer) {
         Ok(plan) => member.outcome.plan = Some(plan),

@@ -153,6 +153,8 @@ pub enum GuardName {
     MixedSchemes,
     /// Against commits and counts that read as versions.
     DigitTags,
+    /// Against writing again what somebody took back.
+    TakenBack,
 }
 
 /// `ImagePolicy.spec.policy`: one of its fields, in the order of precedence.

@@ -24,6 +24,7 @@ use crate::{
         git::SourceFile,
         marker::InlineRule,
         plan::{self, ChangeSet, Choice, Decided, Decision, ReadFile},
+        rejected::{self, Rejections},
         targets::Targets,
     },
 };
@@ -55,6 +56,49 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
     listings: &Listings,
     files: Vec<SourceFile>,
 ) -> ChangeSet {
+    let asked = ask(scope, ports, listings, files).await;
+    asked.plan(&Rejections::default())
+}
+
+/// Files, and what the policies of their markers say.
+pub(super) struct Asked<'a> {
+    files: Vec<ReadFile>,
+    decisions: BTreeMap<PolicyKey, Decision>,
+    targets: &'a Targets,
+}
+
+impl Asked<'_> {
+    /// What follows, where people turned down some values.
+    pub(super) fn plan(&self, rejections: &Rejections) -> ChangeSet {
+        let changes = plan::plan_with(&self.files, &self.decisions, rejections);
+        let mut changes = with_rule_findings(changes, self.targets, &self.files);
+        for (key, decision) in &self.decisions {
+            if let Decision::Decided(decided) = decision {
+                let advice = decided.advice.iter();
+                changes
+                    .advice
+                    .extend(advice.map(|it| (key.clone(), it.clone())));
+            }
+        }
+        changes
+    }
+
+    /// Whether what people turned down matters to the policy of a value.
+    pub(super) fn is_guarded(&self, policy: &PolicyKey) -> bool {
+        match self.decisions.get(policy) {
+            Some(Decision::Decided(decided)) => rejected::is_guarded(decided),
+            _ => false,
+        }
+    }
+}
+
+/// Finds the markers of `files` and asks the registries.
+pub(super) async fn ask<'a, R: Registry, G, V: Vault>(
+    scope: &Scope<'a>,
+    ports: &Ports<R, G, V>,
+    listings: &Listings,
+    files: Vec<SourceFile>,
+) -> Asked<'a> {
     let files = read_all(scope, files);
     let setters = files.iter().flat_map(|file| &file.reading.setters);
     let keys = setters
@@ -69,29 +113,12 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
         .buffer_unordered(CONCURRENT_SCANS)
         .collect::<BTreeMap<_, _>>()
         .await;
-    let mut changes = planned(scope, &files, &decisions);
-    for (key, decision) in decisions {
-        if let Decision::Decided(decided) = decision {
-            let advice = decided.advice.into_iter();
-            changes.advice.extend(advice.map(|it| (key.clone(), it)));
-        }
-    }
-    changes
-}
-
-/// The plan, and what is wrong with rules.
-fn planned(
-    scope: &Scope<'_>,
-    files: &[ReadFile],
-    decisions: &BTreeMap<PolicyKey, Decision>,
-) -> ChangeSet {
-    let mut changes = plan::plan(files, decisions);
     let targets = scope.targets;
-    let idle = targets.idle(files.iter().map(|file| &file.reading));
-    changes.findings.extend(idle);
-    changes.findings.extend(targets.findings.iter().cloned());
-    changes.findings.sort();
-    changes
+    Asked {
+        files,
+        decisions,
+        targets,
+    }
 }
 
 /// Finds the markers of `files` and checks that their policies exist; asks nobody.
@@ -106,7 +133,17 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
             active_question(scope, key).map_or_else(|decision| decision, |_| Decision::Unchecked);
         (key.clone(), decision)
     });
-    planned(scope, &files, &decisions.collect())
+    let changes = plan::plan(&files, &decisions.collect());
+    with_rule_findings(changes, scope.targets, &files)
+}
+
+/// Adds what is wrong with rules.
+fn with_rule_findings(mut changes: ChangeSet, targets: &Targets, files: &[ReadFile]) -> ChangeSet {
+    let idle = targets.idle(files.iter().map(|file| &file.reading));
+    changes.findings.extend(idle);
+    changes.findings.extend(targets.findings.iter().cloned());
+    changes.findings.sort();
+    changes
 }
 
 /// Finds the values of every file that follow a policy, over all processors.

@@ -25,6 +25,8 @@ pub enum Guard {
     MixedSchemes,
     /// Against commits and counts that read as versions.
     DigitTags,
+    /// Against writing again what somebody took back.
+    TakenBack,
 }
 
 /// Why a selection is held.
@@ -144,15 +146,22 @@ fn is_older(policy: &Policy, scan: &Scan, selected: &Tag, current: &Tag) -> bool
         let time = |tag| scan.facts.get(tag).and_then(|facts| clock.read(facts));
         return matches!((time(selected), time(current)), (Some(new), Some(old)) if new < old);
     }
-    let (mut one, mut other) = (Scratch::default(), Scratch::default());
-    let selected = policy.filter.value(selected.as_str(), &mut one);
-    let current = policy.filter.value(current.as_str(), &mut other);
-    let (Some(selected), Some(current)) = (selected, current) else {
-        return false;
-    };
-    match (policy.order.read(selected), policy.order.read(current)) {
-        (Ok(selected), Ok(current)) => policy.order.compare(&selected, &current).is_lt(),
-        _ => false,
+    policy.puts_before(selected, current)
+}
+
+impl Policy {
+    /// Whether the order puts `one` before `other` by what it reads in the tags themselves.
+    pub fn puts_before(&self, one: &Tag, other: &Tag) -> bool {
+        let (mut first, mut second) = (Scratch::default(), Scratch::default());
+        let one = self.filter.value(one.as_str(), &mut first);
+        let other = self.filter.value(other.as_str(), &mut second);
+        let (Some(one), Some(other)) = (one, other) else {
+            return false;
+        };
+        match (self.order.read(one), self.order.read(other)) {
+            (Ok(one), Ok(other)) => self.order.compare(&one, &other).is_lt(),
+            _ => false,
+        }
     }
 }
 
@@ -224,10 +233,11 @@ impl Look<'_> {
 
 impl Guard {
     /// Every guard and its word.
-    pub const ALL: [(&'static str, Self); 3] = [
+    pub const ALL: [(&'static str, Self); 4] = [
         ("digitTags", Self::DigitTags),
         ("mixedSchemes", Self::MixedSchemes),
         ("shrunkList", Self::ShrunkList),
+        ("takenBack", Self::TakenBack),
     ];
 }
 
@@ -241,7 +251,7 @@ impl FromStr for Guard {
             PolicyError::word(
                 "guardsOff",
                 text,
-                Wanted::OneOf(&["digitTags", "mixedSchemes", "shrunkList"]),
+                Wanted::OneOf(&["digitTags", "mixedSchemes", "shrunkList", "takenBack"]),
             )
         })
     }

@@ -15,6 +15,7 @@ pub mod discovery;
 pub mod targets;
 
 pub mod plan;
+pub mod rejected;
 
 pub mod message;
 pub mod template;

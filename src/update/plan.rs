@@ -4,18 +4,21 @@
 //! Values that belong together (the fields of one collection that follow one policy) change
 //! together or not at all: when one is held, all are; when one cannot be proven, none is written.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use self::written::{current_text, kept_digest, new_value, reflection};
 use super::{
-    Edit, Field, Finding, ObjectId, Origin, PolicyKey, Setter, Style, formats, git::SourceFile,
-    yaml::Reading,
+    Edit, Field, Finding, ObjectId, Origin, PolicyKey, Setter, formats, git::SourceFile,
+    rejected::Rejections, yaml::Reading,
 };
 use crate::{
     image::{Digest, ImageReference, Repository, Tag},
     parallel,
-    policy::{DigestReflection, Policy, Selection, Stages, Verdict},
+    policy::{DigestReflection, Policy, Stages, Verdict},
 };
 
 /// How many files one commit may change.
@@ -281,10 +284,20 @@ pub fn wanted_digests(files: &[ReadFile], key: &PolicyKey, decided: &Decided) ->
     wanted
 }
 
-/// Plans every marked value of every file.
+/// Plans every marked value of every file, as if nobody had ever turned anything down.
 pub fn plan(files: &[ReadFile], decisions: &BTreeMap<PolicyKey, Decision>) -> ChangeSet {
+    plan_with(files, decisions, &Rejections::default())
+}
+
+/// Plans every marked value of every file, and leaves what people turned down.
+pub fn plan_with(
+    files: &[ReadFile],
+    decisions: &BTreeMap<PolicyKey, Decision>,
+    rejections: &Rejections,
+) -> ChangeSet {
     let mut changes = ChangeSet::default();
-    for part in parallel::map(files, |file| plan_file(file, decisions)) {
+    let planned = parallel::map(files, |file| plan_file(file, decisions, rejections));
+    for part in planned {
         changes.files.extend(part.files);
         changes.values.extend(part.values);
         changes.findings.extend(part.findings);
@@ -300,7 +313,11 @@ fn place(value: &MarkedValue) -> (&str, usize, usize) {
     (&value.file, value.line, value.column)
 }
 
-fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>) -> ChangeSet {
+fn plan_file(
+    read: &ReadFile,
+    decisions: &BTreeMap<PolicyKey, Decision>,
+    rejections: &Rejections,
+) -> ChangeSet {
     let path = &read.file.path;
     let mut files = Vec::new();
 
@@ -312,7 +329,15 @@ fn plan_file(read: &ReadFile, decisions: &BTreeMap<PolicyKey, Decision>) -> Chan
             .setters
             .iter()
             .map(|setter| fate(setter, &group, decision));
-        for (fate, setter) in together(fates.collect()).into_iter().zip(&group.setters) {
+        let mut fates = together(fates.collect());
+        if let Some(Decision::Decided(decided)) = decision {
+            let chosen = |setter: &Setter| {
+                let choice = decided.choice(&group, setter)?;
+                Some(choice.verdict.selection()?.tag.clone())
+            };
+            rejections.hold(path, &group.setters, &decided.policy, chosen, &mut fates);
+        }
+        for (fate, setter) in fates.into_iter().zip(&group.setters) {
             if let Fate::Update { new } = &fate {
                 edits.push(edit(setter, new));
             }
@@ -454,101 +479,6 @@ fn fate(setter: &Setter, group: &Group<'_>, decision: Option<&Decision>) -> Fate
             Ok(new) if new == current_text(setter) => Fate::Current,
             Ok(new) => Fate::Update { new },
         },
-    }
-}
-
-/// The value as it is compared: the line break that ends a block is not part of it.
-fn current_text(setter: &Setter) -> &str {
-    match setter.style {
-        Style::Literal | Style::Folded => setter.value.trim_end_matches('\n'),
-        Style::Plain | Style::Single | Style::Double | Style::Part => &setter.value,
-    }
-}
-
-/// The text that `setter` is to hold.
-fn new_value(
-    setter: &Setter,
-    group: &Group<'_>,
-    decided: &Decided,
-    selection: &Selection,
-) -> Result<String, String> {
-    let known = || decided.digests.get(&selection.tag);
-    let digest = || match reflection(setter, decided) {
-        DigestReflection::Never => Ok(None),
-        DigestReflection::IfNotPresent => kept_digest(setter, group, decided, selection)
-            .or_else(|| known().cloned())
-            .map(Some)
-            .ok_or_else(|| "the digest is not known".to_owned()),
-        DigestReflection::Always => known()
-            .cloned()
-            .map(Some)
-            .ok_or_else(|| "the digest is not known".to_owned()),
-    };
-    Ok(match setter.field {
-        Field::Tag => selection.tag.to_string(),
-        Field::Name => decided.image.to_string(),
-        // Flux writes an empty text where a policy reflects no digest; so do we.
-        Field::Digest => digest()?
-            .map(|digest| digest.to_string())
-            .unwrap_or_default(),
-        Field::Image => {
-            let image = written_image(setter).unwrap_or_else(|| decided.image.clone());
-            let reference = image.with_tag(selection.tag.clone());
-            match digest()? {
-                Some(digest) => reference.with_digest(digest).to_string(),
-                None => reference.to_string(),
-            }
-        }
-    })
-}
-
-/// Whether and when the policy's digest is written to `setter`.
-///
-/// What was discovered with a digest stays pinned, whatever the policy says: nobody asked for less.
-fn reflection(setter: &Setter, decided: &Decided) -> DigestReflection {
-    let is_pinned = || match setter.field {
-        Field::Image => current_text(setter).contains('@'),
-        Field::Digest => !current_text(setter).is_empty(),
-        Field::Tag | Field::Name => false,
-    };
-    match (decided.policy.digest, &setter.origin) {
-        (DigestReflection::Never, Origin::Discovered(_)) if is_pinned() => {
-            DigestReflection::IfNotPresent
-        }
-        (reflection, _) => reflection,
-    }
-}
-
-/// The repository as a discovered value spells it: it was found by the place that it names, and only
-/// its tag is old.
-fn written_image(setter: &Setter) -> Option<Repository> {
-    let is_discovered = matches!(setter.origin, Origin::Discovered(_));
-    let reference = current_text(setter).parse::<ImageReference>();
-    let reference = reference.ok().filter(|_| is_discovered)?;
-    Some(reference.repository().clone())
-}
-
-/// The digest that already stands in Git for the selected tag; Git is the memory of
-/// `IfNotPresent`.
-fn kept_digest(
-    setter: &Setter,
-    group: &Group<'_>,
-    decided: &Decided,
-    selection: &Selection,
-) -> Option<Digest> {
-    match setter.field {
-        Field::Image => {
-            let reference = current_text(setter).parse::<ImageReference>().ok()?;
-            let same_tag = reference.tag() == Some(&selection.tag);
-            let same = same_tag && *reference.repository() == decided.image;
-            reference.digest().filter(|_| same).cloned()
-        }
-        Field::Digest => {
-            let tags = group.current_tags(setter, &decided.image);
-            let same_tag = matches!(tags.as_slice(), [Some(tag)] if tag == selection.tag.as_str());
-            current_text(setter).parse().ok().filter(|_| same_tag)
-        }
-        Field::Tag | Field::Name => None,
     }
 }
 

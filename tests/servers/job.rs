@@ -300,6 +300,57 @@ fn a_push_branch_is_created_rebuilt_and_never_taken_from_a_person() {
 }
 
 #[test]
+fn what_a_person_took_back_stays_until_something_newer_is_there() {
+    let Some(world) = World::start() else { return };
+    let fleet = world.fleet("1.0.0");
+    world.registry.tag("acme/web", "1.1.0");
+    world.configure("", "");
+    world.run(&["run"]).expect(0, "1.0.0 → 1.1.0");
+
+    let work = world.folder.path().join("git/work/fleet");
+    fs::write(
+        work.join("apps/web.yaml"),
+        deployment(&world.host(), "1.0.0"),
+    )
+    .expect("a file");
+    fleet.commit_from(&work, "main", "Back to 1.0.0");
+    let by_hand = fleet.tip("main");
+    for _ in 0..2 {
+        world.run(&["run"]).expect(0, "somebody took 1.1.0 back");
+        assert_eq!(fleet.tip("main"), by_hand);
+    }
+    world.run(&["plan"]).expect(0, "and nothing newer is there");
+    world.configure("", "  guardsOff: [takenBack]");
+    world.run(&["plan"]).expect(0, "1.0.0 → 1.1.0");
+
+    world.configure("", "");
+    world.registry.tag("acme/web", "1.2.0");
+    world.run(&["run"]).expect(0, "1.0.0 → 1.2.0");
+    fleet.assert_sound();
+}
+
+#[test]
+fn two_automations_share_a_push_branch() {
+    let Some(world) = World::start() else { return };
+    let fleet = world.fleet("1.0.0");
+    world.registry.tag("acme/web", "1.1.0");
+    world.configure("    push: {branch: bot}", "");
+    let config = world.folder.path().join("config.yaml");
+    let text = fs::read_to_string(&config).expect("the documents");
+    let (_, automation) = text.rsplit_once("---\n").expect("the last document");
+    let second = automation.replace("{name: fleet}\nspec", "{name: another}\nspec");
+    fs::write(&config, format!("{text}---\n{second}")).expect("a file");
+    world.run(&["run"]).expect(0, "2 automations");
+    let first = fleet.tip("bot");
+    assert_eq!(fleet.git(&["rev-list", "--count", "main..bot"]).trim(), "1");
+    world
+        .run(&["run"])
+        .expect(0, "bot holds this commit already");
+    assert_eq!(fleet.tip("bot"), first);
+    fleet.assert_sound();
+}
+
+#[test]
 fn a_branch_that_only_looks_like_ours_is_not_replaced() {
     let Some(world) = World::start() else { return };
     let fleet = world.fleet("1.0.0");

@@ -8,11 +8,15 @@
 mod git_server;
 
 mod checkout;
+mod history;
+mod hostile;
 mod http;
+mod kills;
 mod local;
 mod logins;
 mod memory;
 mod partial;
+mod races;
 mod refspec;
 mod together;
 mod world;

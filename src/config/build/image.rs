@@ -224,6 +224,7 @@ fn policy(
         GuardName::ShrunkList => Guard::ShrunkList,
         GuardName::MixedSchemes => Guard::MixedSchemes,
         GuardName::DigitTags => Guard::DigitTags,
+        GuardName::TakenBack => Guard::TakenBack,
     });
     Some(Policy {
         exclusions,

@@ -21,6 +21,8 @@ use super::{
 
 /// How large a pack may be.
 const MAX_PACK: usize = 1024 * 1024 * 1024;
+/// How many commits the history goes back.
+pub(super) const HISTORY: usize = 50;
 /// How many objects a pack may hold.
 const MAX_OBJECTS: u32 = 1_500_000;
 
@@ -60,6 +62,10 @@ pub(super) enum Extent {
     Commits,
     /// Commits alone.
     BareCommits,
+    /// Commits with all of their files, and their history as far as we look.
+    History,
+    /// The same, commits alone.
+    BareHistory,
     /// The objects alone (`tree:0`).
     Bare,
     /// Trees with all trees below them (`blob:none`).
@@ -71,14 +77,19 @@ pub(super) enum Extent {
 impl Extent {
     fn filter(self) -> Option<&'static [u8]> {
         match self {
-            Self::Commits | Self::All => None,
-            Self::BareCommits | Self::Bare => Some(b"filter tree:0\n"),
+            Self::Commits | Self::History | Self::All => None,
+            Self::BareCommits | Self::BareHistory | Self::Bare => Some(b"filter tree:0\n"),
             Self::Trees => Some(b"filter blob:none\n"),
         }
     }
 
-    fn is_of_commits(self) -> bool {
-        matches!(self, Self::Commits | Self::BareCommits)
+    /// How many commits of a branch are wanted; nothing where no commits are.
+    fn depth(self) -> Option<usize> {
+        match self {
+            Self::Commits | Self::BareCommits => Some(1),
+            Self::History | Self::BareHistory => Some(HISTORY),
+            Self::Bare | Self::Trees | Self::All => None,
+        }
     }
 }
 
@@ -180,7 +191,7 @@ impl<'a> Upload<'a> {
         for want in &wish.wants {
             packet::put(&mut body, format!("want {want}\n").as_bytes());
         }
-        if self.server.advertisement.lists("fetch", "shallow") && wish.extent.is_of_commits() {
+        if self.server.advertisement.lists("fetch", "shallow") {
             put_shallow(&mut body, wish);
         }
         if let Some(filter) = wish.extent.filter() {
@@ -304,10 +315,13 @@ enum Framing {
 }
 
 fn put_shallow(body: &mut Vec<u8>, wish: &Wish) {
+    let Some(depth) = wish.extent.depth() else {
+        return;
+    };
     for id in &wish.shallow {
         packet::put(body, format!("shallow {id}\n").as_bytes());
     }
-    packet::put(body, b"deepen 1\n");
+    packet::put(body, format!("deepen {depth}\n").as_bytes());
 }
 
 /// Counts what a pack says and sends against our limits.

@@ -34,6 +34,7 @@ mod report;
 mod store;
 
 mod fetch;
+mod history;
 mod http;
 mod login;
 mod send;
@@ -45,7 +46,7 @@ mod read;
 mod remote;
 mod settings;
 
-use std::{borrow::Cow, fmt, future::Future, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, fmt, future::Future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -85,6 +86,15 @@ pub trait Remote: Sync {
         &self,
         chains: &[Chain<'_>],
     ) -> impl Future<Output = Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError>> + Send;
+
+    /// Tells what our own commits among the last ones below a snapshot did to some files, the newest
+    /// first.
+    fn history(
+        &self,
+        source: &Source,
+        snapshot: &Snapshot,
+        paths: &BTreeSet<String>,
+    ) -> impl Future<Output = Result<Vec<OwnCommit>, RemoteError>> + Send;
 
     /// Reads for one source.
     fn read(
@@ -289,6 +299,26 @@ pub struct Skipped {
     pub path: String,
     /// Why, in a few words: `symbolic link`, `submodule`, `larger than 4 MiB`.
     pub reason: String,
+}
+
+/// A commit that was made by us, whoever brought it to where it stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnCommit {
+    /// The commit.
+    pub id: CommitId,
+    /// Those of the files in question that it changed.
+    pub files: Vec<FileStep>,
+}
+
+/// What one commit made of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileStep {
+    /// The path from the root of the repository.
+    pub path: String,
+    /// The bytes before.
+    pub before: Vec<u8>,
+    /// The bytes after.
+    pub after: Vec<u8>,
 }
 
 /// A commit to be made.

@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+use bstr::ByteSlice as _;
 use chrono::{DateTime, Utc};
 use gix::{
     ObjectId,
@@ -10,7 +11,14 @@ use gix::{
     odb::Header as _,
 };
 
-use super::{RemoteError, cache::PackCache, commit::AUTOMATION};
+use super::{
+    RemoteError,
+    cache::PackCache,
+    commit::{AUTOMATION, STACKED},
+};
+
+/// The trailer of our default message, which stays where a commit is squashed or rebased.
+const TRAILER: &[u8] = b"Tagwright-Automation: ";
 
 /// How large one object may be when inflated.
 pub(super) const MAX_OBJECT: usize = 64 * 1024 * 1024;
@@ -31,6 +39,8 @@ pub(super) struct CommitFacts {
     pub(super) author_email: String,
     pub(super) message: String,
     pub(super) automation: Option<String>,
+    /// Whether it is one of our own, whatever became of its headers.
+    pub(super) is_ours: bool,
 }
 
 impl Objects {
@@ -110,6 +120,11 @@ impl Objects {
         let commit =
             gix::objs::CommitRef::from_bytes(bytes, self.hash).map_err(|_| self.incomplete(id))?;
         let email = commit.author().map(|author| author.email.to_string());
+        let header = |name| commit.extra_headers().find(name).map(ToString::to_string);
+        let automation = header(AUTOMATION);
+        let is_ours = automation.is_some()
+            || header(STACKED).is_some()
+            || commit.message.lines().any(|line| line.starts_with(TRAILER));
         let seconds = commit.committer().map(|committer| committer.seconds());
         Ok(CommitFacts {
             tree: commit.tree(),
@@ -117,10 +132,8 @@ impl Objects {
             time: DateTime::from_timestamp(seconds.unwrap_or_default(), 0).unwrap_or_default(),
             author_email: email.unwrap_or_default(),
             message: commit.message.to_string(),
-            automation: commit
-                .extra_headers()
-                .find(AUTOMATION)
-                .map(ToString::to_string),
+            automation,
+            is_ours,
         })
     }
 

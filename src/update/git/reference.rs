@@ -84,7 +84,8 @@ impl Refspec {
         if !below.contains('/') {
             return Err(refused("its right side is no full reference name"));
         }
-        match branch_fault(below) {
+        let branch = below.strip_prefix("heads/").unwrap_or(below);
+        match branch_fault(branch) {
             Some(reason) => Err(refused(reason)),
             None => Ok(Self {
                 destination,

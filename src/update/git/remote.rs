@@ -19,9 +19,10 @@ use tokio::{
 use crate::egress::{self, Egress};
 
 use super::{
-    Chain, Checkout, PushMode, Pushed, Remote, RemoteError, Request, Source,
+    Chain, Checkout, OwnCommit, PushMode, Pushed, Remote, RemoteError, Request, Snapshot, Source,
     commit::{self, Ground, GroundKind, Made},
     fetch::Upload,
+    history,
     http::Session,
     local::Local,
     login::Tokens,
@@ -70,13 +71,37 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                self.read_smart(&session, requests, &cancel).await
+                Box::pin(self.read_smart(&session, requests, &cancel)).await
             }
         };
-        match timeout_at(deadline, reading).await {
-            Ok(result) => result,
-            Err(_) => Err(RemoteError::Timeout { remote }),
-        }
+        within(deadline, &remote, reading).await
+    }
+
+    async fn history(
+        &self,
+        source: &Source,
+        snapshot: &Snapshot,
+        paths: &BTreeSet<String>,
+    ) -> Result<Vec<OwnCommit>, RemoteError> {
+        let remote = egress::shown(&source.url);
+        let deadline = Instant::now() + source.timeout;
+        let base = snapshot.base.object();
+        let reading = async {
+            if source.url.scheme() == "file" {
+                let (url, paths, shown) = (source.url.clone(), paths.clone(), remote.clone());
+                let reading = task::spawn_blocking(move || {
+                    history::history(&Local::open(&url, &shown)?.objects()?, base, &paths)
+                });
+                joined(reading.await, &remote)
+            } else {
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
+                let store = Store::of(&self.store, source, base.kind(), &remote);
+                let _held = self.lock(store.folder()).await;
+                history::fetch_history(&session, &store, base, paths).await
+            }
+        };
+        within(deadline, &remote, reading).await
     }
 
     async fn push_all(
@@ -98,13 +123,10 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                self.push_smart(&session, chains).await
+                Box::pin(self.push_smart(&session, chains)).await
             }
         };
-        match timeout_at(deadline, pushing).await {
-            Ok(result) => result,
-            Err(_) => Err(RemoteError::Timeout { remote }),
-        }
+        within(deadline, &remote, pushing).await
     }
 }
 
@@ -208,6 +230,21 @@ impl GitRemote {
         };
         lock.lock_owned().await
     }
+}
+
+/// What comes of `work`, if it comes in time; nothing is begun when the time is up already.
+async fn within<T>(
+    deadline: Instant,
+    remote: &str,
+    work: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, RemoteError> {
+    if Instant::now() < deadline
+        && let Ok(result) = timeout_at(deadline, work).await
+    {
+        return result;
+    }
+    let remote = remote.to_owned();
+    Err(RemoteError::Timeout { remote })
 }
 
 async fn smart_tips<'a>(

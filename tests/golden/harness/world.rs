@@ -1,6 +1,10 @@
 //! A registry from a fixture and a Git repository from a folder.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use tagwright::{
@@ -14,7 +18,8 @@ use tagwright::{
     scan::{Access, Keychain, Registry, Scan, ScanError},
     secret::SecretRecord,
     update::git::{
-        Author, Chain, GitRemote, Login, Pushed, Remote, RemoteError, Request, Snapshot, Source,
+        Author, Chain, GitRemote, Login, OwnCommit, Pushed, Remote, RemoteError, Request, Snapshot,
+        Source,
     },
 };
 use url::Url;
@@ -212,6 +217,15 @@ impl Remote for Redirected {
             screen: Arc::clone(&request.screen),
         });
         self.remote.read_all(&requests.collect::<Vec<_>>()).await
+    }
+
+    async fn history(
+        &self,
+        source: &Source,
+        snapshot: &Snapshot,
+        paths: &BTreeSet<String>,
+    ) -> Result<Vec<OwnCommit>, RemoteError> {
+        self.remote.history(&self.of(source), snapshot, paths).await
     }
 
     async fn push_all(

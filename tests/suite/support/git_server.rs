@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -50,6 +51,14 @@ pub(crate) enum Trouble {
     LoseAnswer,
     /// `/old.git` is somewhere else.
     Redirect(String),
+    /// So many quarters of a push arrive.
+    CutPush(usize),
+    /// Everything is answered after this.
+    Slow(Duration),
+    /// This is what the server says of its references.
+    Advertise(Vec<u8>),
+    /// This is what fetches are answered with.
+    Give(Vec<u8>),
     /// Everything is answered with this.
     Fail(StatusCode, &'static str),
 }
@@ -193,7 +202,7 @@ struct CgiRequest {
 async fn answer(State(server): State<Arc<GitServer>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 64 * 1024 * 1024).await;
-    let request = CgiRequest {
+    let mut request = CgiRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -210,7 +219,19 @@ async fn answer(State(server): State<Arc<GitServer>>, request: Request) -> Respo
         return plain(StatusCode::UNAUTHORIZED, "who are you?\u{1b}[31m");
     }
     let is_push = request.method == Method::POST && request.path.ends_with("/git-receive-pack");
+    let is_fetch = request.method == Method::POST && request.path.ends_with("/git-upload-pack");
     match &server.trouble {
+        Trouble::CutPush(quarters) if is_push => {
+            let length = request.body.len() * quarters / 4;
+            request.body.truncate(length);
+        }
+        Trouble::Slow(delay) => tokio::time::sleep(*delay).await,
+        Trouble::Advertise(body) if request.method == Method::GET => {
+            return git_answer("application/x-git-upload-pack-advertisement", body);
+        }
+        Trouble::Give(body) if is_fetch => {
+            return git_answer("application/x-git-upload-pack-result", body);
+        }
         Trouble::Fail(status, words) => return plain(*status, words),
         Trouble::Redirect(target) if request.path.starts_with("/old.git") => {
             let rest = request.path.trim_start_matches("/old.git");
@@ -223,10 +244,7 @@ async fn answer(State(server): State<Arc<GitServer>>, request: Request) -> Respo
         }
         Trouble::BeforePush(act) if is_push => act(),
         Trouble::Lie(body) if is_push => {
-            return Response::builder()
-                .header("content-type", "application/x-git-receive-pack-result")
-                .body(Body::from(body.clone()))
-                .expect("a valid response");
+            return git_answer("application/x-git-receive-pack-result", body);
         }
         _ => {}
     }
@@ -261,6 +279,13 @@ fn from_cgi(output: &[u8]) -> Response {
 fn header(headers: &HeaderMap, name: &str) -> String {
     let value = headers.get(name).and_then(|value| value.to_str().ok());
     value.unwrap_or_default().to_owned()
+}
+
+fn git_answer(kind: &str, body: &[u8]) -> Response {
+    Response::builder()
+        .header("content-type", kind)
+        .body(Body::from(body.to_vec()))
+        .expect("a valid response")
 }
 
 fn plain(status: StatusCode, words: &str) -> Response {
