@@ -104,6 +104,7 @@ fn listing(count: usize) -> Scan {
         repository: "registry.test/acme/web".parse().expect("a repository"),
         tags,
         refused: 0,
+        sifted: 0,
         finished: chrono::DateTime::UNIX_EPOCH,
         took: Duration::ZERO,
         facts: std::collections::BTreeMap::default(),

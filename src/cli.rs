@@ -14,7 +14,11 @@ mod progress;
 mod run;
 mod scan;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -29,7 +33,7 @@ use crate::{
     once::{self, LoadError},
     policy::PolicyName,
     report::{self, ErrorReport},
-    scan::{Access, Keychain, OciRegistry, user_config::from_user_config},
+    scan::{Access, OciRegistry, Store},
     update::{
         discovery::{Discovery, Search, Strategy},
         targets::Targets,
@@ -355,11 +359,8 @@ impl ConnectionArguments {
             })?;
             route.certificate_authority = Some(pem);
         }
-        let keychain = match docker_config() {
-            Some(path) => from_user_config(&path, std::slice::from_ref(image))
-                .map_err(|error| Trouble::new(&error, error.class(), None))?,
-            None => Keychain::default(),
-        };
+        let keychain = once::ambient_keychain(docker_config().as_deref(), image);
+        let keychain = keychain.map_err(|error| Trouble::new(&error, error.class(), None))?;
         Ok(Access {
             keychain,
             route,
@@ -415,9 +416,14 @@ impl DiscoverArguments {
     }
 }
 
-/// The registry client.
-fn registry() -> OciRegistry {
-    OciRegistry::new(Egress::new())
+/// The registry client, which remembers in the folder `cache` where there is one.
+fn registry(cache: Option<&OsStr>) -> OciRegistry {
+    let registry = OciRegistry::new(Egress::new());
+    // CI systems set variables to nothing where they mean none.
+    match cache.filter(|it| !it.is_empty()) {
+        Some(folder) => registry.remembering(Store::open(Path::new(folder))),
+        None => registry,
+    }
 }
 
 fn error_text(trouble: &Trouble) -> String {

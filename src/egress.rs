@@ -10,11 +10,13 @@
     reason = "the edge file that builds the clients"
 )]
 
+mod address;
 mod route;
 pub mod ssh;
 mod tunnel;
 
-pub use self::{route::RouteError, tunnel::TunnelError};
+pub(crate) use self::address::is_internal;
+pub use self::{address::Addresses, route::RouteError, tunnel::TunnelError};
 
 use std::{
     collections::HashMap,
@@ -32,8 +34,11 @@ use reqwest::{
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+use self::address::{InternalAddress, PublicNames};
 use crate::secret::{Authority, Credential, Proof, Secret};
 
+/// Why an internal address is not connected to.
+const INTERNAL: &str = "it leads to this machine or to a private network";
 /// How long a connection may take to be made, TLS included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many redirects are followed, all of them on one authority.
@@ -205,13 +210,51 @@ impl EgressError {
 /// Opens connections; one for the process, cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
-    clients: Arc<Mutex<HashMap<Route, reqwest::Client>>>,
+    clients: Arc<Mutex<HashMap<(Route, Names), reqwest::Client>>>,
+    addresses: Arc<Addresses>,
+}
+
+impl Redirects {
+    fn permit(self, from: &Url, to: &Url) -> bool {
+        let is_same = Authority::of(to) == Authority::of(from);
+        match self {
+            Self::Within => is_same && to.scheme() == from.scheme(),
+            Self::Away => {
+                let is_encrypted = to.scheme() == "https" || from.scheme() == "http";
+                is_encrypted && (is_same || is_internal(from) || !is_internal(to))
+            }
+        }
+    }
+}
+
+/// Whether what a name resolves to is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Names {
+    Any,
+    Public,
+}
+
+/// Where a redirect may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Redirects {
+    /// To the same authority.
+    Within,
+    /// Anywhere that is as well encrypted; whoever is there sees no proof of who we are.
+    Away,
 }
 
 impl Egress {
-    /// An egress with no connection open yet.
+    /// An egress with no connection open yet, to any address.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An egress for settings that others than the operator write.
+    pub fn to(addresses: Addresses) -> Self {
+        Self {
+            clients: Arc::default(),
+            addresses: Arc::new(addresses),
+        }
     }
 
     /// Makes a call and returns the head of the answer.
@@ -219,9 +262,31 @@ impl Egress {
     /// Redirects are followed for GET and HEAD only, at most three times, and only on the same
     /// authority and scheme.
     pub async fn send(&self, route: &Route, call: Call<'_>) -> Result<Answer, EgressError> {
+        self.follow(route, call, Redirects::Within).await
+    }
+
+    /// As [`Egress::send`], for content that is verified by its digest: a redirect may lead to
+    /// another host, which gets neither the credential nor the client certificate.
+    ///
+    /// It never leads from `https:` to `http:`, nor from a public to an internal address.
+    pub async fn send_for_content(
+        &self,
+        route: &Route,
+        call: Call<'_>,
+    ) -> Result<Answer, EgressError> {
+        self.follow(route, call, Redirects::Away).await
+    }
+
+    async fn follow(
+        &self,
+        route: &Route,
+        mut call: Call<'_>,
+        redirects: Redirects,
+    ) -> Result<Answer, EgressError> {
+        let mut route = std::borrow::Cow::Borrowed(route);
         let mut url = call.url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.send_once(route, &call, &url).await?;
+            let answer = self.send_once(&route, &call, &url).await?;
             let follows = matches!(call.method, Method::GET | Method::HEAD);
             if !(answer.status.is_redirection() && follows) {
                 return Ok(answer);
@@ -235,8 +300,13 @@ impl Egress {
                 target: location.escape_debug().to_string(),
             };
             let target = url.join(location).map_err(|_| refused())?;
-            if target.scheme() != url.scheme() || Authority::of(&target) != Authority::of(&url) {
+            if !redirects.permit(&url, &target) {
                 return Err(refused());
+            }
+            let is_same = Authority::of(&target) == Authority::of(&url);
+            if !is_same {
+                call.credential = None;
+                route.to_mut().client_certificate = None;
             }
             url = target;
         }
@@ -253,6 +323,12 @@ impl Egress {
         url: &Url,
     ) -> Result<Answer, EgressError> {
         let authority = check_address(route, url)?;
+        if !self.addresses.permit(url) {
+            return Err(EgressError::Refused {
+                url: shown(url),
+                reason: INTERNAL,
+            });
+        }
         let client = self.client(route, url)?;
         let mut request = client
             .request(call.method.clone(), url.clone())
@@ -285,10 +361,16 @@ impl Egress {
             .clients
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        if let Some(client) = clients.get(route) {
+        let names = if self.addresses.trusts(url) {
+            Names::Any
+        } else {
+            Names::Public
+        };
+        let key = (route.clone(), names);
+        if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(route).map_err(|source| EgressError::Settings {
+        let client = build(route, names).map_err(|source| EgressError::Settings {
             url: shown(url),
             source,
         })?;
@@ -296,7 +378,7 @@ impl Egress {
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
-        clients.insert(route.clone(), client.clone());
+        clients.insert(key, client.clone());
         Ok(client)
     }
 }
@@ -401,12 +483,15 @@ fn authorization(proof: &Proof, url: &Url) -> Result<HeaderValue, EgressError> {
     Ok(value)
 }
 
-fn build(route: &Route) -> Result<reqwest::Client, reqwest::Error> {
+fn build(route: &Route, names: Names) -> Result<reqwest::Client, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false);
+    if names == Names::Public {
+        builder = builder.dns_resolver(PublicNames);
+    }
     if let Some(pem) = &route.certificate_authority {
         builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
     }
@@ -448,6 +533,12 @@ fn failed(url: &Url, error: &reqwest::Error) -> EgressError {
     let (mut tls, mut system) = (None, None);
     while let Some(cause) = cause(deepest) {
         deepest = cause;
+        if cause.is::<InternalAddress>() {
+            return EgressError::Refused {
+                url: shown(url),
+                reason: INTERNAL,
+            };
+        }
         tls = cause.downcast_ref::<rustls::Error>().or(tls);
         system = cause
             .downcast_ref::<io::Error>()

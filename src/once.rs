@@ -7,11 +7,13 @@
 mod ambient;
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     io::Read as _,
     path::{Path, PathBuf},
 };
 
+use futures_util::{StreamExt as _, stream};
 use url::Url;
 
 pub use self::ambient::{GIT_PASSWORD, GIT_USERNAME};
@@ -23,7 +25,10 @@ use crate::{
     egress,
     image::Repository,
     pipeline::{self, Intent, Listings, Outcome, Ports},
-    scan::{Keychain, Registry, user_config::from_user_config},
+    scan::{
+        Keychain, Registry,
+        user_config::{UserConfigError, from_user_config, github_keychain},
+    },
     secret::{Authority, Secret, SecretRecord},
     update::git::{Login, Remote},
 };
@@ -32,6 +37,8 @@ use crate::{
 const MAX_CONFIG_FILE: u64 = 16 * 1024 * 1024;
 /// How large a file may be that a Secret refers to.
 const MAX_SECRET_FILE: u64 = 1024 * 1024;
+/// How many Git remotes are worked on at the same time.
+const CONCURRENT_REMOTES: usize = 8;
 /// Why no configuration could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -116,18 +123,22 @@ fn is_passed_over(entry: &Path) -> bool {
     name == b".git" || name.starts_with(b"..")
 }
 
-/// Takes every automation through the pipeline, those of one remote together; tells what became of
-/// each, by name.
+/// Takes every automation through the pipeline, those of one remote together and those of different
+/// remotes beside each other; tells what became of each, by name.
 pub async fn run<R: Registry, G: Remote, V: Vault>(
     config: &Config,
     ports: &Ports<R, G, V>,
     listings: &Listings,
     intent: Intent,
 ) -> Vec<Outcome> {
-    let mut outcomes = Vec::new();
-    for group in pipeline::groups(&config.automations) {
-        outcomes.extend(pipeline::run(config, &group, ports, listings, intent).await);
-    }
+    let mut outcomes = stream::iter(pipeline::groups(&config.automations))
+        .map(async |group| pipeline::run(config, &group, ports, listings, intent).await)
+        .buffer_unordered(CONCURRENT_REMOTES)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>();
     outcomes.sort_by(|left, right| left.automation.cmp(&right.automation));
     outcomes
 }
@@ -155,7 +166,7 @@ impl Vault for DocumentVault<'_> {
         let Some(path) = &self.docker_config else {
             return Ok(Keychain::default());
         };
-        from_user_config(path, std::slice::from_ref(image)).map_err(|error| VaultError::Ambient {
+        ambient_keychain(Some(path), image).map_err(|error| VaultError::Ambient {
             image: image.clone(),
             source: error.into(),
         })
@@ -173,10 +184,34 @@ impl Vault for DocumentVault<'_> {
     }
 }
 
+/// The credentials of the user who runs tagwright: those of the docker configuration, and for images
+/// on ghcr.io that it does not mention, the token of the GitHub workflow.
+///
+/// # Errors
+///
+/// When the docker configuration or one of its helpers cannot be used.
+pub fn ambient_keychain(
+    docker_config: Option<&Path>,
+    image: &Repository,
+) -> Result<Keychain, UserConfigError> {
+    let keychain = match docker_config {
+        Some(path) => from_user_config(path, std::slice::from_ref(image))?,
+        None => Keychain::default(),
+    };
+    if !keychain.candidates(image).is_empty() {
+        return Ok(keychain);
+    }
+    let variable = |name| std::env::var(name).ok().filter(|it| !it.is_empty());
+    Ok(match variable("GITHUB_TOKEN") {
+        Some(token) => github_keychain(variable("GITHUB_ACTOR"), Secret::new(token)),
+        None => keychain,
+    })
+}
+
 fn open(key: &ObjectKey, source: &SecretSource) -> Result<SecretRecord, VaultError> {
     let mut record = SecretRecord {
         kind: source.kind.clone(),
-        values: std::collections::BTreeMap::new(),
+        values: BTreeMap::new(),
     };
     for (name, value) in &source.values {
         let unreadable = |place: String, source| VaultError::Unreadable {

@@ -6,6 +6,7 @@
 
 mod act;
 mod decide;
+mod facts;
 mod groups;
 mod listings;
 mod settings;
@@ -17,8 +18,9 @@ use serde::Serialize;
 
 pub use self::{
     decide::{Question, Scope, check_files, decide_files, described, inline_policy, question},
+    facts::{FactsError, MAX_LOOKUPS, MAX_NEWEST, complete},
     groups::groups,
-    listings::Listings,
+    listings::{Asked, Listings},
     settings::with_settings,
 };
 use crate::{

@@ -99,7 +99,7 @@ pub(super) async fn execute(
         .map_err(|error| Trouble::from(once::LoadError::from(error)))?;
 
     let ports = Ports {
-        registry: registry(),
+        registry: registry(None),
         remote: GitRemote::new(Egress::new(), folder.path().join("store")),
         vault: DocumentVault {
             config: &config,

@@ -5,6 +5,7 @@
 )]
 
 use std::{
+    ffi::OsString,
     io::Read as _,
     path::{Path, PathBuf},
 };
@@ -50,6 +51,9 @@ pub(super) struct ExplainArguments {
     /// Explain again what an earlier `explain -o json` wrote to FILE; asks nobody
     #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "rule"])]
     replay: Option<PathBuf>,
+    /// Where `run` keeps what it remembers, such as when a tag was first seen
+    #[arg(long, value_name = "DIR", env = "TAGWRIGHT_CACHE")]
+    cache: Option<OsString>,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -65,11 +69,18 @@ pub(super) async fn execute(
         return Ok(Exit::Done);
     }
     let config = load(global, output)?;
-    let registry = Watched::new(registry(), output.is_text());
+    let registry = Watched::new(registry(arguments.cache.as_deref()), output.is_text());
     let mut policies = Vec::new();
     for subject in subjects(&arguments, global, &config).await? {
-        let scan = registry.scan(&subject.image, &subject.access).await;
+        let scan = registry.scan(&subject.listed, &subject.access).await;
         let scan = scan.map_err(|error| {
+            registry.finish();
+            Trouble::new(&error, error.class(), error.hint())
+        })?;
+        let currents = [subject.current.as_ref().map(ToString::to_string)].into();
+        let place = (&subject.listed, &subject.access);
+        let scan = pipeline::complete(&registry, place, &subject.policy, &scan, &currents);
+        let scan = scan.await.map_err(|error| {
             registry.finish();
             Trouble::new(&error, error.class(), error.hint())
         })?;
@@ -101,7 +112,8 @@ fn replayed(path: &Path) -> Result<ExplainReport, Trouble> {
 /// One policy to be explained, and how to list its image.
 struct Subject {
     name: String,
-    image: Repository,
+    /// The image, or its mirror.
+    listed: Repository,
     policy: Policy,
     access: Access,
     current: Option<Tag>,
@@ -139,11 +151,11 @@ async fn subjects(
         let question = question.map_err(|_| {
             Trouble::usage(&format!("policy `{name}` has no ImageRepository"), None)
         })?;
-        let access = access::registry(&vault, &question.connection, &question.image).await;
+        let access = access::registry(&vault, &question.connection, question.listed()).await;
         subjects.push(Subject {
             name: name.to_string(),
             access: access.map_err(|error| Trouble::new(&error, error.class(), None))?,
-            image: question.image,
+            listed: question.listed().clone(),
             policy: question.policy,
             current: image.as_ref().and_then(|image| image.tag().cloned()),
             suspended: question.suspended.is_some(),
@@ -186,16 +198,18 @@ async fn ruled(
     let usage = |message: String| Trouble::usage(&format!("`--rule {rule}`: {message}"), None);
     let parsed = InlineRule::parse(rule).map_err(usage)?;
     let policy = pipeline::inline_policy(&parsed).map_err(usage)?;
-    let repository = image.repository().clone();
-    let access = match pipeline::described(scope, &repository) {
-        Some(described) => access::registry(vault, described, &repository)
+    let described = pipeline::described(scope, image.repository());
+    let mirror = described.and_then(|described| described.mirror.as_ref());
+    let listed = mirror.unwrap_or(image.repository()).clone();
+    let access = match described {
+        Some(described) => access::registry(vault, described, &listed)
             .await
             .map_err(|error| Trouble::new(&error, error.class(), None))?,
-        None => connection.access(&repository)?,
+        None => connection.access(&listed)?,
     };
     Ok(Subject {
         name: parsed.to_string(),
-        image: repository,
+        listed,
         policy,
         access,
         current: image.tag().cloned(),

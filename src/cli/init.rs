@@ -289,7 +289,7 @@ async fn list(
     connection: &ConnectionArguments,
     output: &Output,
 ) -> Result<BTreeMap<Repository, Result<Scan, String>>, Trouble> {
-    let registry = Watched::new(registry(), output.is_text());
+    let registry = Watched::new(registry(None), output.is_text());
     let mut questions = BTreeMap::new();
     for (repository, _) in wanted.keys() {
         questions.insert(repository.clone(), connection.access(repository)?);

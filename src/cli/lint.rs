@@ -41,7 +41,7 @@ pub(super) async fn execute(
     let targets = pipeline::with_settings(&targets, settings.as_deref(), &global.namespace);
     let tree = local::read(&arguments.folder, &targets).map_err(failed)?;
     let ports = Ports {
-        registry: Watched::new(registry(), output.is_text()),
+        registry: Watched::new(registry(None), output.is_text()),
         remote: (),
         vault: DocumentVault {
             config: &config,

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     image::{Digest, Repository, Tag},
-    scan::{Access, Registry, Scan, ScanError},
+    scan::{Access, Depth, Registry, Scan, ScanError, Sieve, TagFacts},
 };
 
 /// A registry that shows what it is asked.
@@ -48,11 +48,32 @@ impl<R> Watched<R> {
 
 impl<R: Registry> Registry for Watched<R> {
     async fn scan(&self, repository: &Repository, access: &Access) -> Result<Scan, ScanError> {
+        self.sift(repository, access, &Sieve::open()).await
+    }
+
+    async fn sift(
+        &self,
+        repository: &Repository,
+        access: &Access,
+        sieve: &Sieve<'_>,
+    ) -> Result<Scan, ScanError> {
         self.bar.set_message(format!("scanning {repository}"));
-        let scan = self.registry.scan(repository, access).await;
+        let scan = self.registry.sift(repository, access, sieve).await;
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         self.bar.set_message(format!("{done} repositories scanned"));
         scan
+    }
+
+    async fn facts(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        depth: Depth,
+        access: &Access,
+    ) -> Result<TagFacts, ScanError> {
+        self.bar
+            .set_message(format!("looking into {repository}:{tag}"));
+        self.registry.facts(repository, tag, depth, access).await
     }
 
     async fn digest(

@@ -51,7 +51,8 @@ pub(super) struct RunArguments {
     /// Exit with 3 when something changed or would change
     #[arg(long)]
     detailed_exitcode: bool,
-    /// Keep fetched Git objects in this folder; it may be deleted at any time
+    /// Keep fetched Git objects, and what is known of images, in this folder; it may be deleted at
+    /// any time, but then every tag is seen for the first time again
     #[arg(long, value_name = "DIR", env = "TAGWRIGHT_CACHE")]
     cache: Option<OsString>,
 }
@@ -140,7 +141,7 @@ async fn execute(
             .map(Path::new),
     )?;
     let ports = Ports {
-        registry: Watched::new(registry(), output.is_text()),
+        registry: Watched::new(registry(arguments.cache.as_deref()), output.is_text()),
         remote: GitRemote::new(Egress::new(), store.path().to_owned()),
         vault: DocumentVault {
             config: &config,

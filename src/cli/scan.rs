@@ -21,7 +21,7 @@ pub(super) async fn execute(
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
     let access = arguments.connection.access(&arguments.image)?;
-    let registry = Watched::new(registry(), output.is_text());
+    let registry = Watched::new(registry(None), output.is_text());
     let scan = registry.scan(&arguments.image, &access).await;
     registry.finish();
     let scan = scan.map_err(|error| Trouble::new(&error, error.class(), error.hint()))?;

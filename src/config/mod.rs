@@ -126,6 +126,8 @@ pub struct Connection {
     pub plain_http: PlainHttp,
     /// How long one scan may take.
     pub timeout: Duration,
+    /// The repository that is listed in the image's stead, with the same tags.
+    pub mirror: Option<Repository>,
 }
 
 /// An `ImagePolicy`.

@@ -6,6 +6,7 @@ fn scan(repository: &Repository, tags: Vec<Tag>) -> Scan {
         repository: repository.clone(),
         tags,
         refused: 0,
+        sifted: 0,
         finished: chrono::DateTime::UNIX_EPOCH,
         took: std::time::Duration::ZERO,
         facts: BTreeMap::default(),

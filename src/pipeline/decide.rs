@@ -2,22 +2,21 @@
 //! follows from both.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Listings, Ports};
+use super::{Listings, Ports, facts::complete, listings::Asked};
 use crate::{
     access::{self, Vault},
     config::{Config, Connection, duration},
     egress::PlainHttp,
-    image::{Repository, Tag},
+    image::Repository,
     nearest::nearest,
     parallel,
-    policy::{self, DigestReflection, Fact, Hold, Policy, PolicyName, Preset, Verdict},
+    policy::{self, DigestReflection, Policy, PolicyName, Preset},
     scan::{Registry, Scan},
     update::{
         PolicyKey, formats,
@@ -29,10 +28,9 @@ use crate::{
     },
 };
 
-/// How many registries are asked at the same time.
-const CONCURRENT_SCANS: usize = 8;
-/// How many digests are looked up to find a tag that no entry of `deny` or `allow` means.
-const MAX_LOOKUPS: usize = 50;
+/// How many policies are asked at the same time. Each registry is asked as much as it bears, which
+/// its own budget sees to; so that one that hangs keeps nobody else waiting, these are many.
+const CONCURRENT_POLICIES: usize = 256;
 /// How long a scan may take for an image that no document describes.
 const INLINE_TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -61,13 +59,13 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
 }
 
 /// Files, and what the policies of their markers say.
-pub(super) struct Asked<'a> {
+pub(super) struct Deliberation<'a> {
     files: Vec<ReadFile>,
     decisions: BTreeMap<PolicyKey, Decision>,
     targets: &'a Targets,
 }
 
-impl Asked<'_> {
+impl Deliberation<'_> {
     /// What follows, where people turned down some values.
     pub(super) fn plan(&self, rejections: &Rejections) -> ChangeSet {
         let changes = plan::plan_with(&self.files, &self.decisions, rejections);
@@ -98,27 +96,54 @@ pub(super) async fn ask<'a, R: Registry, G, V: Vault>(
     ports: &Ports<R, G, V>,
     listings: &Listings,
     files: Vec<SourceFile>,
-) -> Asked<'a> {
+) -> Deliberation<'a> {
     let files = read_all(scope, files);
     let setters = files.iter().flat_map(|file| &file.reading.setters);
     let keys = setters
         .map(|setter| &setter.policy)
         .cloned()
         .collect::<BTreeSet<_>>();
-    let decisions = stream::iter(keys)
-        .map(async |key| {
-            let decision = decide(scope, ports, listings, &files, &key).await;
+    let questions = keys
+        .into_iter()
+        .map(|key| (active_question(scope, &key), key))
+        .collect::<Vec<_>>();
+    let companies = companies(&questions);
+    let decisions = stream::iter(questions)
+        .map(async |(question, key)| {
+            let decision = match question {
+                Err(decision) => decision,
+                Ok(question) => {
+                    let place = (question.connection.clone(), question.image.clone());
+                    let company = companies.get(&place).map_or(&[][..], Vec::as_slice);
+                    decide(ports, listings, &files, &key, question, company).await
+                }
+            };
             (key, decision)
         })
-        .buffer_unordered(CONCURRENT_SCANS)
+        .buffer_unordered(CONCURRENT_POLICIES)
         .collect::<BTreeMap<_, _>>()
         .await;
     let targets = scope.targets;
-    Asked {
+    Deliberation {
         files,
         decisions,
         targets,
     }
+}
+
+/// The policies that share a listing, by what it is shared by.
+fn companies(
+    questions: &[(Result<Question, Decision>, PolicyKey)],
+) -> BTreeMap<(Connection, Repository), Vec<(PolicyKey, Policy)>> {
+    let mut companies = BTreeMap::<_, Vec<_>>::new();
+    for (question, key) in questions {
+        if let Ok(question) = question {
+            let place = (question.connection.clone(), question.image.clone());
+            let company = companies.entry(place).or_default();
+            company.push((key.clone(), question.policy.clone()));
+        }
+    }
+    companies
 }
 
 /// Finds the markers of `files` and checks that their policies exist; asks nobody.
@@ -157,47 +182,42 @@ fn read_all(scope: &Scope<'_>, files: Vec<SourceFile>) -> Vec<ReadFile> {
 }
 
 async fn decide<R: Registry, G, V: Vault>(
-    scope: &Scope<'_>,
     ports: &Ports<R, G, V>,
     listings: &Listings,
     files: &[ReadFile],
     key: &PolicyKey,
+    question: Question,
+    company: &[(PolicyKey, Policy)],
 ) -> Decision {
+    let listed = question.listed().clone();
     let Question {
         image,
         connection,
         policy,
         ..
-    } = match active_question(scope, key) {
-        Ok(question) => question,
-        Err(decision) => return decision,
-    };
-    let access = match access::registry(&ports.vault, &connection, &image).await {
+    } = question;
+    // Only what is asked goes to a mirror; what is written into Git is the image.
+    let access = match access::registry(&ports.vault, &connection, &listed).await {
         Ok(access) => access,
         Err(error) => return Decision::Unavailable(told(&error, None)),
     };
-    let scan = match listings
-        .scan(&ports.registry, &image, &connection, &access)
-        .await
-    {
+    let asked = Asked {
+        repository: &listed,
+        connection: &connection,
+        access: &access,
+        company,
+    };
+    let scan = match listings.scan(&ports.registry, &asked).await {
         Ok(scan) => scan,
         Err(error) => return Decision::Unavailable(told(error.as_ref(), error.hint())),
     };
-    let mut scan = Cow::Borrowed(scan.as_ref());
-    let choices = loop {
-        let choices = choices(&policy, &scan, plan::current_tags(files, key, &image));
-        let unknown = unknown_digests(&choices);
-        if unknown.is_empty() || scan.facts.len() > MAX_LOOKUPS {
-            break choices;
-        }
-        for tag in unknown {
-            let digest = match ports.registry.digest(&image, &tag, &access).await {
-                Ok(digest) => digest,
-                Err(error) => return Decision::Unavailable(told(&error, error.hint())),
-            };
-            scan.to_mut().facts.entry(tag).or_default().digest = Some(digest);
-        }
+    let currents = plan::current_tags(files, key, &image);
+    let place = (&listed, &access);
+    let scan = match complete(&ports.registry, place, &policy, &scan, &currents).await {
+        Ok(scan) => scan,
+        Err(error) => return Decision::Unavailable(told(&error, error.hint())),
     };
+    let choices = choices(&policy, &scan, currents);
     let mut decided = Decided {
         image,
         advice: advice(&policy, &scan, &choices),
@@ -209,7 +229,7 @@ async fn decide<R: Registry, G, V: Vault>(
         let known = scan.facts.get(&tag).and_then(|facts| facts.digest.clone());
         let digest = match known {
             Some(digest) => Ok(digest),
-            None => ports.registry.digest(&decided.image, &tag, &access).await,
+            None => ports.registry.digest(&listed, &tag, &access).await,
         };
         match digest {
             Ok(digest) => decided.digests.insert(tag, digest),
@@ -253,22 +273,6 @@ fn advice(policy: &Policy, scan: &Scan, choices: &BTreeMap<Option<String>, Choic
     sentences.into_iter().collect()
 }
 
-/// The tags whose digest an entry of the policy's constraints asks for, because they stand highest.
-fn unknown_digests(choices: &BTreeMap<Option<String>, Choice>) -> BTreeSet<Tag> {
-    let tags = choices.values().filter_map(|choice| match &choice.verdict {
-        Verdict::Held {
-            reason:
-                Hold::MissingFact {
-                    selected,
-                    fact: Fact::Digest,
-                },
-            ..
-        } => Some(selected.clone()),
-        _ => None,
-    });
-    tags.collect()
-}
-
 /// What has to be asked for one policy, and where.
 pub struct Question {
     /// The image, as it is written into Git.
@@ -287,6 +291,13 @@ fn active_question(scope: &Scope<'_>, key: &PolicyKey) -> Result<Question, Decis
     match question.suspended {
         Some(which) => Err(Decision::Suspended(format!("the {which} is suspended"))),
         None => Ok(question),
+    }
+}
+
+impl Question {
+    /// The repository that is listed: the image, or its mirror.
+    pub fn listed(&self) -> &Repository {
+        self.connection.mirror.as_ref().unwrap_or(&self.image)
     }
 }
 
@@ -372,6 +383,7 @@ fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
             token_realms: Vec::new(),
             plain_http: PlainHttp::Refuse,
             timeout: INLINE_TIMEOUT,
+            mirror: None,
         })
 }
 

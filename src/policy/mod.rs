@@ -6,6 +6,7 @@
 
 mod explain;
 mod guard;
+mod needs;
 mod select;
 mod verdict;
 
@@ -45,6 +46,7 @@ pub use self::{
     filter::{Exclusions, TagFilter},
     guard::{Guard, Hold},
     keys::{KEYS_LIMIT, KeyKind, Keys, SortKey},
+    needs::{Need, needs},
     order::{Clock, Direction, Order, Strictness},
     pattern::{COMPILED_LIMIT, PATTERN_LIMIT, PatternProblem},
     preset::Preset,
@@ -119,6 +121,15 @@ impl Serialize for PolicyName {
 }
 
 impl Policy {
+    /// Whether `tag` takes part by its name: no exclusion means it, and the filter lets it through.
+    pub fn considers(&self, tag: &str) -> bool {
+        self.exclusions.excludes(tag).is_none()
+            && self
+                .filter
+                .value(tag, &mut filter::Scratch::default())
+                .is_some()
+    }
+
     /// The policy of `order` alone: Flux's default exclusion, every other tag, no downgrade, no
     /// digest.
     pub fn new(order: Order) -> Self {

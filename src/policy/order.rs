@@ -291,7 +291,7 @@ impl Clock {
     }
 
     /// What is missing where the clock says nothing.
-    pub(super) fn fact(self) -> Fact {
+    pub fn fact(self) -> Fact {
         match self {
             Self::Created => Fact::Created,
             Self::Annotation => Fact::Annotated,

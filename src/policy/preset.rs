@@ -214,6 +214,7 @@ mod tests {
             repository: "registry.test/acme/web".parse().unwrap(),
             tags: tags.collect(),
             refused: 0,
+            sifted: 0,
             finished: chrono::DateTime::UNIX_EPOCH,
             took: std::time::Duration::ZERO,
             facts: std::collections::BTreeMap::default(),

@@ -26,7 +26,7 @@ const SHOWN_TIES: usize = 100;
 /// # use tagwright::policy::{Order, Policy, Verdict, select};
 /// # let tags = ["1.2.0", "1.10.0", "2.0.0", "latest"].map(|tag| tag.parse().unwrap()).to_vec();
 /// # let scan = tagwright::scan::Scan { repository: "nginx".parse().unwrap(), tags, refused: 0,
-/// #     finished: Default::default(), took: Default::default(), facts: Default::default() };
+/// #     sifted: 0, finished: Default::default(), took: Default::default(), facts: Default::default() };
 /// let policy = Policy::new(Order::semver("1.x")?);
 /// let verdict = select(&policy, &scan);
 /// assert_eq!(verdict.selected().unwrap().tag.as_str(), "1.10.0");
@@ -168,6 +168,7 @@ pub(super) fn survey<'s>(
     let mut scratch = Scratch::default();
     let (judge, unmeasured) = Judge::new(policy, scan, situation, &mut scratch);
     let mut stages = Stages {
+        listed: scan.sifted,
         refused: scan.refused,
         ..Stages::default()
     };

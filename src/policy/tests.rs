@@ -12,6 +12,7 @@ fn scan(tags: &[impl AsRef<str>]) -> Scan {
             .map(|tag| tag.as_ref().parse().unwrap())
             .collect(),
         refused: 0,
+        sifted: 0,
         finished: chrono::DateTime::UNIX_EPOCH,
         took: std::time::Duration::ZERO,
         facts: std::collections::BTreeMap::default(),

@@ -50,6 +50,18 @@ pub struct FactsRecord {
     pub platforms: Option<Vec<String>>,
     /// Its digest.
     pub digest: Option<String>,
+    /// Where its source code is.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// Which commit it was built from.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Which version it says it is.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// The bytes of its layers, as they are pulled.
+    #[serde(default)]
+    pub size: Option<u64>,
 }
 
 /// A policy in words.
@@ -156,6 +168,10 @@ impl Replay {
             first_seen: facts.first_seen.map(written),
             platforms: facts.platforms.clone(),
             digest: facts.digest.as_ref().map(ToString::to_string),
+            source: facts.source.clone(),
+            revision: facts.revision.clone(),
+            version: facts.version.clone(),
+            size: facts.size,
         });
         Self {
             revision: revision(&scan.tags),
@@ -185,6 +201,7 @@ impl Replay {
             repository,
             tags,
             refused: self.refused,
+            sifted: 0,
             finished: parsed("now", &self.now)?,
             took: Duration::ZERO,
             facts: facts.collect::<Result<_, _>>()?,
@@ -228,6 +245,10 @@ impl FactsRecord {
             first_seen: optional("firstSeen", self.first_seen.as_ref())?,
             platforms: self.platforms.clone(),
             digest: optional("digest", self.digest.as_ref())?,
+            source: self.source.clone(),
+            revision: self.revision.clone(),
+            version: self.version.clone(),
+            size: self.size,
         };
         Ok((parsed("tag", &self.tag)?, facts))
     }
@@ -404,6 +425,7 @@ mod tests {
             repository: "registry.test/acme/web".parse().unwrap(),
             tags: tags.map(|tag| tag.parse().unwrap()).to_vec(),
             refused: 1,
+            sifted: 0,
             finished: DateTime::from_timestamp(1_767_323_045, 120_000_000).unwrap(),
             took: Duration::from_secs(1),
             facts: std::collections::BTreeMap::default(),

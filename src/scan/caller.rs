@@ -11,15 +11,20 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::{
     Method, StatusCode,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH},
 };
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Complaint, ScanError, Who, header};
+use super::{
+    Complaint, ScanError, Who,
+    budget::{Account, Budgets, NotNow, Ticket},
+    header,
+    token::Moment,
+};
 use crate::{
     egress::{Call, Egress, EgressError, Route, one_line},
-    secret::{Credential, Proof},
+    secret::{Authority, Credential, Proof},
 };
 
 /// How often a request is made that fails for a passing reason.
@@ -31,6 +36,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Caller<'a> {
     pub(super) egress: &'a Egress,
+    pub(super) budgets: &'a Budgets,
     /// What errors name: the repository, with the tag where there is one.
     pub(super) image: String,
     pub(super) deadline: Instant,
@@ -46,6 +52,21 @@ pub(super) struct Request<'r> {
     pub(super) credential: Option<&'r Credential>,
     pub(super) form: Option<Bytes>,
     pub(super) limit: usize,
+    /// The state of the answer that is known already.
+    pub(super) known: Option<&'r str>,
+    pub(super) content: Content,
+    /// Who asks, and whose allowance it counts against.
+    pub(super) who: &'r Who,
+    pub(super) account: Account,
+}
+
+/// Whether an answer is verified by its digest, wherever it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// It is believed, so it must come from the registry itself.
+    Believed,
+    /// Its digest is known, so that the registry may keep it elsewhere.
+    Verified,
 }
 
 /// Whether a request that could not connect is made again.
@@ -74,7 +95,12 @@ impl Caller<'_> {
     ) -> Result<Reply, ScanError> {
         let mut attempt = 1;
         loop {
+            let ticket = self.ticket(request).await?;
             let result = self.once(route, request).await;
+            if let (Ok(reply), Some(ticket)) = (&result, &ticket) {
+                ticket.learn(reply.status, &reply.headers, Utc::now());
+            }
+            drop(ticket);
             let asked_to_wait = match &result {
                 Ok(reply) if may_pass(reply.status) => {
                     header::retry_after(&reply.headers, Utc::now())
@@ -91,6 +117,40 @@ impl Caller<'_> {
             }
             tokio::time::sleep(pause).await;
             attempt += 1;
+        }
+    }
+
+    /// The time by both clocks.
+    pub(super) fn moment() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: Utc::now(),
+        }
+    }
+
+    async fn ticket(&self, request: &Request<'_>) -> Result<Option<Ticket>, ScanError> {
+        // What has no authority is refused by the way out, with a reason.
+        let Some(authority) = Authority::of(&request.url) else {
+            return Ok(None);
+        };
+        let turn = self
+            .budgets
+            .admit(&authority, request.account, self.deadline);
+        turn.await.map(Some).map_err(|not_now| match not_now {
+            NotNow::Closed(until) => ScanError::RateLimited {
+                host: request.url.authority().to_owned(),
+                who: request.who.clone(),
+                until: Some(until),
+            },
+            NotNow::Crowded => self.timed_out(),
+        })
+    }
+
+    /// The error of a conversation that was not over in time.
+    pub(super) fn timed_out(&self) -> ScanError {
+        ScanError::Timeout {
+            image: self.image.clone(),
+            timeout: self.timeout,
         }
     }
 
@@ -127,6 +187,9 @@ impl Caller<'_> {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.push((CONTENT_TYPE, form));
         }
+        if let Some(known) = request.known.and_then(|it| HeaderValue::from_str(it).ok()) {
+            headers.push((IF_NONE_MATCH, known));
+        }
         let call = Call {
             method: request.method.clone(),
             url: request.url.clone(),
@@ -135,7 +198,10 @@ impl Caller<'_> {
             body: request.form.clone().unwrap_or_default(),
             deadline: self.deadline,
         };
-        let answer = self.egress.send(route, call).await?;
+        let answer = match request.content {
+            Content::Believed => self.egress.send(route, call).await?,
+            Content::Verified => self.egress.send_for_content(route, call).await?,
+        };
         let (status, headers, url) = (answer.status, answer.headers.clone(), answer.url.clone());
         let body = if status.is_success() {
             answer.bytes(request.limit).await?
@@ -153,10 +219,7 @@ impl Caller<'_> {
     fn unanswered(&self, error: EgressError) -> ScanError {
         let image = self.image.clone();
         match error {
-            EgressError::Timeout(_) => ScanError::Timeout {
-                image,
-                timeout: self.timeout,
-            },
+            EgressError::Timeout(_) => self.timed_out(),
             EgressError::TooLarge { limit, .. } => ScanError::LimitPassed {
                 image,
                 limit,

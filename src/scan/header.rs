@@ -89,6 +89,30 @@ pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Dat
     (until >= now).then_some(until)
 }
 
+/// Returns until when an allowance is used up, where the registry says that nothing is left of it and
+/// when that changes.
+///
+/// `RateLimit-Reset` and `X-RateLimit-Reset` name seconds; so large a number is a time. Docker Hub
+/// names no reset, and counts pulls, not listings: its headers close nothing.
+pub(super) fn exhausted_until(headers: &HeaderMap, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    const SMALLEST_TIME: i64 = 1_000_000_000;
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let pairs = [
+        ("ratelimit-remaining", "ratelimit-reset"),
+        ("x-ratelimit-remaining", "x-ratelimit-reset"),
+    ];
+    let (_, reset) = pairs
+        .iter()
+        .find(|(remaining, _)| number(remaining) == Some(0))?;
+    let reset = number(reset).filter(|reset| *reset >= 0)?;
+    let until = if reset >= SMALLEST_TIME {
+        DateTime::from_timestamp(reset, 0)?
+    } else {
+        now.checked_add_signed(TimeDelta::seconds(reset))?
+    };
+    (until > now).then_some(until)
+}
+
 fn lines<'a>(
     headers: &'a HeaderMap,
     name: &reqwest::header::HeaderName,
@@ -263,6 +287,29 @@ mod tests {
         check("-1", None);
         check("soon", None);
         check("99999999999999999999", None);
+    }
+
+    #[test]
+    fn an_allowance_that_is_used_up_names_its_reset() {
+        let now = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
+        let check = |pairs: &[(&'static str, &str)], seconds: Option<i64>| {
+            let pairs = pairs.iter().map(|(name, value)| {
+                let value = value.parse().expect("a header's value");
+                (reqwest::header::HeaderName::from_static(name), value)
+            });
+            let until = exhausted_until(&pairs.collect(), now);
+            assert_eq!(until.map(|it| (it - now).num_seconds()), seconds);
+        };
+        let (left, reset) = ("ratelimit-remaining", "ratelimit-reset");
+        check(&[(left, "0"), (reset, "30")], Some(30));
+        check(&[(left, "1"), (reset, "30")], None);
+        check(&[(left, "0")], None);
+        check(&[(left, "0"), (reset, "-1")], None);
+        check(&[(left, "0;w=21600")], None);
+        let (left, reset) = ("x-ratelimit-remaining", "x-ratelimit-reset");
+        check(&[(left, "0"), (reset, "1700000060")], Some(60));
+        check(&[(left, "0"), (reset, "1600000000")], None);
+        check(&[(left, "0"), (reset, "99999999999999999999")], None);
     }
 
     proptest! {

@@ -7,26 +7,26 @@ use std::collections::HashSet;
 use url::{Position, Url};
 
 use super::{
-    ScanError,
+    ScanError, Sieve,
+    collect::Collected,
     limits::Limits,
-    page::{Page, PageError},
+    page::{self, Entries, PageError},
 };
 use crate::{
     egress::one_line,
     image::{Repository, Tag},
 };
 
-/// How many tags are asked for at once, as Flux does.
-const PAGE_SIZE: usize = 1000;
+/// How many tags are asked for at once, as Flux does, and how many where that is refused.
+const PAGE_SIZES: [usize; 3] = [1000, 100, 50];
 
 /// A listing that is not finished yet.
 #[derive(Debug)]
 pub(super) struct Listing<'a> {
     repository: &'a Repository,
     limits: Limits,
-    tags: HashSet<Tag>,
-    refused: usize,
-    tag_bytes: usize,
+    page_size: usize,
+    tags: Collected<'a>,
     pages: usize,
     asked: HashSet<String>,
     paging: Paging,
@@ -54,15 +54,39 @@ pub(super) enum Next {
     Page(String),
 }
 
+/// A listing that is complete.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    /// The tags in descending byte order.
+    pub(super) tags: Vec<Tag>,
+    /// How many entries were none.
+    pub(super) refused: usize,
+    /// How many tags the sieve let go.
+    pub(super) sifted: usize,
+    /// How many pages it had.
+    pub(super) pages: usize,
+}
+
+/// Where a link leads.
+struct Target {
+    next: String,
+    /// The tag after which the next page begins, where the link says so.
+    after: Option<Tag>,
+}
+
 impl<'a> Listing<'a> {
-    /// An empty listing.
-    pub(super) fn new(repository: &'a Repository, limits: Limits) -> Self {
+    /// An empty listing that asks for pages of at most `page_size` tags, where that is given.
+    pub(super) fn new(
+        repository: &'a Repository,
+        limits: Limits,
+        page_size: Option<usize>,
+        sieve: &'a Sieve<'a>,
+    ) -> Self {
         Self {
             repository,
             limits,
-            tags: HashSet::new(),
-            refused: 0,
-            tag_bytes: 0,
+            page_size: page_size.unwrap_or(PAGE_SIZES[0]),
+            tags: Collected::new(sieve),
             pages: 0,
             asked: HashSet::new(),
             paging: Paging::Unknown,
@@ -71,7 +95,15 @@ impl<'a> Listing<'a> {
 
     /// The path and query of the first page.
     pub(super) fn first(&self) -> String {
-        self.address(&[("n", &PAGE_SIZE.to_string())])
+        self.address(&[("n", &self.page_size.to_string())])
+    }
+
+    /// The first page again, and how many tags it asks for, after a registry refused to send so
+    /// many; nothing where a page was read already, or none is small enough.
+    pub(super) fn smaller(&mut self) -> Option<(String, usize)> {
+        let mut smaller = PAGE_SIZES.iter().filter(|size| **size < self.page_size);
+        self.page_size = *smaller.next().filter(|_| self.pages == 0)?;
+        Some((self.first(), self.page_size))
     }
 
     /// Takes in one page, which came from `url` with `link` to the next one.
@@ -86,30 +118,32 @@ impl<'a> Listing<'a> {
         if self.pages > self.limits.pages {
             return Err(self.limit_passed(self.limits.pages, "pages"));
         }
-        let page = self.read(url, body)?;
-        let size = page.tags.len() + page.refused;
-        let last = page.tags.last().cloned();
-        if let Some(link) = link {
-            let next = self.resolve(url, link, &page)?;
-            let fresh = self.add(page)?;
-            if size > 0 && fresh == 0 && self.pages > 1 {
+        let target = link.map(|link| self.resolve(url, link)).transpose()?;
+        let after = target.as_ref().and_then(|target| target.after.as_ref());
+        let page = self.read(url, body, after)?;
+        let size = page.size;
+        if let Some(Target { next, after }) = target {
+            // An opaque link says nothing about the order; one after a tag goes on from this page.
+            let is_backwards =
+                !page.holds_after && after.is_some_and(|after| self.tags.contains(&after));
+            if is_backwards || size > 0 && page.fresh == 0 && self.pages > 1 {
                 return Err(self.goes_in_circles(&next));
             }
             self.paging = Paging::Linked;
             return Ok(Next::Page(next));
         }
-        let fresh = self.add(page)?;
-        Ok(match (self.paging, last) {
-            (Paging::Unknown, Some(last)) if may_be_full(size) => {
+        let full = self.page_size;
+        Ok(match (self.paging, page.last) {
+            (Paging::Unknown, Some(last)) if self.may_be_full(size) => {
                 self.paging = Paging::Probed { first: size };
                 self.after(&last)
             }
-            (Paging::Probed { .. }, Some(last)) if fresh > 0 => self.after(&last),
-            (Paging::Probed { first: PAGE_SIZE }, Some(_)) => {
+            (Paging::Probed { .. }, Some(last)) if page.fresh > 0 => self.after(&last),
+            (Paging::Probed { first }, Some(_)) if first == full => {
                 self.paging = Paging::Counted;
-                Next::Page(self.address(&[("n", &(PAGE_SIZE - 1).to_string())]))
+                Next::Page(self.address(&[("n", &(full - 1).to_string())]))
             }
-            (Paging::Counted, _) if size == PAGE_SIZE - 1 => {
+            (Paging::Counted, _) if size == full - 1 => {
                 return Err(ScanError::Truncated {
                     repository: self.repository.clone(),
                     reason: "the registry sends as many tags as it is asked for, and no link \
@@ -121,11 +155,16 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// The tags in descending byte order, and the number of entries that were none.
-    pub(super) fn finish(self) -> (Vec<Tag>, usize) {
-        let mut tags: Vec<_> = self.tags.into_iter().collect();
-        tags.sort_unstable_by(|left, right| right.cmp(left));
-        (tags, self.refused)
+    /// The complete listing.
+    pub(super) fn finish(self) -> Listed {
+        let (refused, pages) = (self.tags.refused, self.pages);
+        let (tags, sifted) = self.tags.finish();
+        Listed {
+            tags,
+            refused,
+            sifted,
+            pages,
+        }
     }
 
     fn address(&self, query: &[(&str, &str)]) -> String {
@@ -136,10 +175,11 @@ impl<'a> Listing<'a> {
     }
 
     fn after(&self, last: &Tag) -> Next {
-        Next::Page(self.address(&[("n", &PAGE_SIZE.to_string()), ("last", last.as_str())]))
+        let size = self.page_size.to_string();
+        Next::Page(self.address(&[("n", &size), ("last", last.as_str())]))
     }
 
-    fn resolve(&self, url: &Url, link: &str, page: &Page) -> Result<String, ScanError> {
+    fn resolve(&self, url: &Url, link: &str) -> Result<Target, ScanError> {
         let left = |next: &str| ScanError::PagingLeft {
             repository: self.repository.clone(),
             next: one_line(next.as_bytes()),
@@ -151,38 +191,24 @@ impl<'a> Listing<'a> {
             return Err(left(&format!("{}://{place}", target.scheme())));
         }
         let next = target[Position::BeforePath..Position::AfterQuery].to_owned();
-        // An opaque `last` says nothing about the order; one that is a tag must be of this page.
-        let last = target.query_pairs().find(|(key, _)| key == "last");
-        let last = last.and_then(|(_, value)| value.parse::<Tag>().ok());
-        let backwards =
-            last.is_some_and(|last| self.tags.contains(&last) && !page.tags.contains(&last));
-        if backwards || self.asked.contains(&next) {
+        if self.asked.contains(&next) {
             return Err(self.goes_in_circles(&next));
         }
-        Ok(next)
+        let last = target.query_pairs().find(|(key, _)| key == "last");
+        let after = last.and_then(|(_, value)| value.parse().ok());
+        Ok(Target { next, after })
     }
 
-    /// Adds a page and says how many of its tags are new.
-    fn add(&mut self, page: Page) -> Result<usize, ScanError> {
-        let before = self.tags.len();
-        self.refused += page.refused;
-        for tag in page.tags {
-            let length = tag.as_str().len();
-            if self.tags.insert(tag) {
-                self.tag_bytes += length;
-            }
-        }
-        if self.tags.len() + self.refused > self.limits.tags {
-            return Err(self.limit_passed(self.limits.tags, "tags"));
-        }
-        if self.tag_bytes > self.limits.tag_bytes {
-            return Err(self.limit_passed(self.limits.tag_bytes, "bytes of tags"));
-        }
-        Ok(self.tags.len() - before)
-    }
-
-    fn read(&self, url: &Url, body: &[u8]) -> Result<Page, ScanError> {
-        Page::read(body, self.limits.tags).map_err(|error| match error {
+    fn read(&mut self, url: &Url, body: &[u8], after: Option<&Tag>) -> Result<Page, ScanError> {
+        let mut reading = Reading {
+            tags: &mut self.tags,
+            most: self.limits.tags,
+            after,
+            page: Page::default(),
+        };
+        let read = page::read(body, &mut reading);
+        let page = reading.page;
+        read.map_err(|error| match error {
             PageError::TooMany => self.limit_passed(self.limits.tags, "tags"),
             PageError::Ends => ScanError::Truncated {
                 repository: self.repository.clone(),
@@ -193,7 +219,19 @@ impl<'a> Listing<'a> {
                 host: url.authority().to_owned(),
                 reason: format!("it is no list of tags ({reason})"),
             },
-        })
+        })?;
+        if self.tags.bytes > self.limits.tag_bytes {
+            return Err(self.limit_passed(self.limits.tag_bytes, "bytes of tags"));
+        }
+        Ok(page)
+    }
+
+    /// Whether a page of this many entries may be one that the registry cut off.
+    ///
+    /// Registries cut at round numbers. More than what was asked for is a registry that does not
+    /// page.
+    fn may_be_full(&self, size: usize) -> bool {
+        size > 0 && size <= self.page_size && size.is_multiple_of(50)
     }
 
     fn goes_in_circles(&self, next: &str) -> ScanError {
@@ -212,17 +250,49 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// Whether a page of this many entries may be one that the registry cut off.
-///
-/// Registries cut at round numbers. More than what was asked for is a registry that does not page.
-fn may_be_full(size: usize) -> bool {
-    size > 0 && size <= PAGE_SIZE && size.is_multiple_of(50)
+/// What is known of a page after it was read.
+#[derive(Debug, Default)]
+struct Page {
+    /// How many entries it has.
+    size: usize,
+    /// How many of its tags were on no page before.
+    fresh: usize,
+    /// The last tag.
+    last: Option<Tag>,
+    /// Whether the tag is on it after which the next page begins.
+    holds_after: bool,
+}
+
+/// A page that is being read into a listing.
+struct Reading<'r, 's> {
+    tags: &'r mut Collected<'s>,
+    most: usize,
+    after: Option<&'r Tag>,
+    page: Page,
+}
+
+impl Entries for Reading<'_, '_> {
+    fn take(&mut self, entry: Option<Tag>) -> bool {
+        self.page.size += 1;
+        match entry {
+            None => self.tags.refused += 1,
+            Some(tag) => {
+                self.page.holds_after |= self.after == Some(&tag);
+                self.page.last = Some(tag.clone());
+                self.page.fresh += usize::from(self.tags.add(tag));
+            }
+        }
+        self.page.size.max(self.tags.len() + self.tags.refused) <= self.most
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    const PAGE_SIZE: usize = PAGE_SIZES[0];
+    const OPEN: Sieve<'_> = Sieve::open();
 
     fn web() -> Repository {
         "r.test/web".parse().expect("a repository")
@@ -242,13 +312,16 @@ mod tests {
     /// Feeds one page and gives the sorted tags, the number refused, or the error's text.
     fn check_page(body: &[u8], expected: Result<(&[&str], usize), &str>) {
         let repository = web();
-        let mut listing = Listing::new(&repository, Limits::default());
+        let mut listing = Listing::new(&repository, Limits::default(), None, &OPEN);
         let url = at(&listing.first());
         let found = listing.take(&url, None, body).map(|_| listing.finish());
         let found = found.map_err(|error| error.to_string());
-        let found = found
-            .as_ref()
-            .map(|(tags, refused)| (tags.iter().map(Tag::as_str).collect::<Vec<_>>(), *refused));
+        let found = found.as_ref().map(|it| {
+            (
+                it.tags.iter().map(Tag::as_str).collect::<Vec<_>>(),
+                it.refused,
+            )
+        });
         let shown: String = String::from_utf8_lossy(body).chars().take(80).collect();
         match (found, expected) {
             (Ok((tags, refused)), Ok(expected)) => {
@@ -293,7 +366,7 @@ mod tests {
     fn the_bounds_hold_at_the_limit_and_past_it() {
         let check = |tags: &[&str], limits: Limits, passed: Option<&str>| {
             let repository = web();
-            let mut listing = Listing::new(&repository, limits);
+            let mut listing = Listing::new(&repository, limits, None, &OPEN);
             let url = at(&listing.first());
             let result = listing.take(&url, None, &page(tags));
             let error = result.err().map(|error| error.to_string());
@@ -325,7 +398,7 @@ mod tests {
     /// Feeds pages with their links; gives where the last one leads, or the error's name.
     fn check_links(pages: &[(&[&str], Option<&str>)], expected: &str) {
         let repository = web();
-        let mut listing = Listing::new(&repository, Limits::default());
+        let mut listing = Listing::new(&repository, Limits::default(), None, &OPEN);
         let mut target = listing.first();
         let mut outcome = String::new();
         for (tags, link) in pages {
@@ -438,11 +511,27 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_registry_that_refuses_large_pages_is_asked_for_smaller_ones() {
+        let repository = web();
+        let mut listing = Listing::new(&repository, Limits::default(), None, &OPEN);
+        let smaller = |n: usize| Some((format!("/v2/web/tags/list?n={n}"), n));
+        assert_eq!(listing.smaller(), smaller(100));
+        assert_eq!(listing.smaller(), smaller(50));
+        assert_eq!(listing.smaller(), None);
+
+        let mut listing = Listing::new(&repository, Limits::default(), Some(100), &OPEN);
+        assert_eq!(listing.first(), "/v2/web/tags/list?n=100");
+        let url = at(&listing.first());
+        listing.take(&url, None, &page(&["a"])).expect("a page");
+        assert_eq!(listing.smaller(), None, "a page was read");
+    }
+
     proptest! {
         #[test]
         fn no_page_and_no_link_panics(body in "\\PC{0,80}", link in "\\PC{0,60}") {
             let repository = web();
-            let mut listing = Listing::new(&repository, Limits::default());
+            let mut listing = Listing::new(&repository, Limits::default(), None, &OPEN);
             let url = at(&listing.first());
             let _ = listing.take(&url, Some(&link), body.as_bytes());
             let _ = listing.take(&url, Some(&link), &page(&["a"]));
@@ -454,7 +543,7 @@ mod tests {
             size in 1_usize..10,
         ) {
             let repository = web();
-            let mut listing = Listing::new(&repository, Limits::default());
+            let mut listing = Listing::new(&repository, Limits::default(), None, &OPEN);
             let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
             let mut target = listing.first();
             let mut unique: Vec<&str> = Vec::new();
@@ -469,8 +558,8 @@ mod tests {
                 let Next::Page(next) = next else { panic!("a link was given") };
                 target = next;
             }
-            let (found, _) = listing.finish();
-            let found: Vec<_> = found.iter().map(Tag::as_str).collect();
+            let found = listing.finish();
+            let found: Vec<_> = found.tags.iter().map(Tag::as_str).collect();
             unique.sort_unstable_by(|left, right| right.cmp(left));
             prop_assert_eq!(found, unique);
         }

@@ -9,17 +9,25 @@ pub mod limits;
 pub mod user_config;
 
 pub(crate) mod hash;
+pub(crate) mod manifest;
+pub(crate) mod metadata;
 
+mod budget;
 mod caller;
+mod collect;
 mod header;
+mod inspect;
 mod listing;
 mod oci;
 mod page;
 mod place;
+mod reader;
+mod schedule;
 mod session;
+mod store;
 mod token;
 
-use std::{collections::BTreeMap, future::Future, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, time::Duration};
 
 use chrono::{DateTime, Utc};
 
@@ -33,6 +41,8 @@ pub use self::{
     keychain::{Keychain, KeychainError},
     limits::Limits,
     oci::OciRegistry,
+    schedule::next_scan,
+    store::Store,
 };
 
 /// A registry, real or simulated.
@@ -43,6 +53,30 @@ pub trait Registry: Sync {
         repository: &Repository,
         access: &Access,
     ) -> impl Future<Output = Result<Scan, ScanError>> + Send;
+
+    /// Lists `repository`, and keeps of a very long listing only what `sieve` keeps.
+    ///
+    /// What it lets go is counted in [`Scan::sifted`].
+    fn sift(
+        &self,
+        repository: &Repository,
+        access: &Access,
+        sieve: &Sieve<'_>,
+    ) -> impl Future<Output = Result<Scan, ScanError>> + Send {
+        let _ = sieve;
+        self.scan(repository, access)
+    }
+
+    /// What is known of `tag` beside its name, as deep as `depth` goes.
+    ///
+    /// A field that nobody can tell stays missing; a manifest that cannot be read is an error.
+    fn facts(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        depth: Depth,
+        access: &Access,
+    ) -> impl Future<Output = Result<TagFacts, ScanError>> + Send;
 
     /// Resolves `tag` to the digest of its manifest or index.
     fn digest(
@@ -62,6 +96,8 @@ pub struct Scan {
     pub tags: Vec<Tag>,
     /// How many entries of the listing were no tags by the grammar; they are dropped unseen.
     pub refused: usize,
+    /// How many tags more were listed, and not kept, because no policy takes them by their names.
+    pub sifted: usize,
     /// When the last page arrived.
     pub finished: DateTime<Utc>,
     /// How long the listing took.
@@ -83,6 +119,57 @@ pub struct TagFacts {
     pub platforms: Option<Vec<String>>,
     /// The digest of its manifest or index.
     pub digest: Option<Digest>,
+    /// Where its source code is: `org.opencontainers.image.source`.
+    pub source: Option<String>,
+    /// Which commit it was built from: `org.opencontainers.image.revision`.
+    pub revision: Option<String>,
+    /// Which version it says it is: `org.opencontainers.image.version`.
+    pub version: Option<String>,
+    /// The bytes of its layers, as they are pulled; of an index, those of its first image.
+    pub size: Option<u64>,
+}
+
+/// How much of a tag is to be known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// Which manifest it names, and since when: one request, which counts as no pull.
+    Digest,
+    /// What the manifest and the configuration say too.
+    Image,
+}
+
+/// Which tags of a very long listing are kept.
+#[derive(Clone, Copy)]
+pub struct Sieve<'s>(Option<&'s (dyn Fn(&str) -> bool + Sync)>);
+
+impl<'s> Sieve<'s> {
+    /// Keeps the tags that `keeps` says yes to.
+    pub const fn new(keeps: &'s (dyn Fn(&str) -> bool + Sync)) -> Self {
+        Self(Some(keeps))
+    }
+
+    /// Keeps every tag.
+    pub const fn open() -> Self {
+        Self(None)
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn keeps(&self, tag: &str) -> bool {
+        self.0.is_none_or(|keeps| keeps(tag))
+    }
+}
+
+impl fmt::Debug for Sieve<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(if self.is_open() {
+            "Sieve(open)"
+        } else {
+            "Sieve(..)"
+        })
+    }
 }
 
 /// With which rights, and by which way, a repository is read.

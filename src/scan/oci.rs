@@ -8,48 +8,49 @@
 use std::sync::Arc;
 
 use chrono::Utc;
-use reqwest::{Method, header::HeaderMap};
+use reqwest::{
+    Method, StatusCode,
+    header::{ETAG, HeaderMap},
+};
 use tokio::time::Instant;
 
 use super::{
-    Access, Registry, Scan, ScanError,
-    caller::Reply,
-    hash::{sha256, sha512},
+    Access, Depth, Registry, Scan, ScanError, Sieve, Store, TagFacts,
+    budget::Budgets,
+    caller::{Content, Reply},
     header,
+    inspect::Inspection,
     limits::Limits,
     listing::{Listing, Next},
-    session::{Ask, Session},
+    metadata::gather,
+    reader::{self, Key},
+    session::{Ask, Commons, Session},
+    store::Saved,
     token::Tokens,
 };
 use crate::{
-    egress::{Egress, one_line},
+    egress::Egress,
     image::{Digest, Repository, Tag},
 };
 
-/// Every form of manifest, so that a registry answers with the one that it has: for an image of
-/// many platforms, that is the index.
-const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
-    application/vnd.docker.distribution.manifest.list.v2+json, \
-    application/vnd.oci.image.manifest.v1+json, \
-    application/vnd.docker.distribution.manifest.v2+json, \
-    application/vnd.docker.distribution.manifest.v1+prettyjws, \
-    application/vnd.docker.distribution.manifest.v1+json";
-
-/// Where a registry names the digest of what it answers.
-const DIGEST: &str = "docker-content-digest";
+/// The longest name of a listing's state that is remembered.
+const MAX_ETAG: usize = 256;
 
 /// The registries of the world; one for the process, cheap to clone.
 ///
-/// It remembers tokens and nothing else.
+/// It remembers tokens, what registries said about being asked, and what is in its [`Store`].
 #[derive(Clone, Debug)]
 pub struct OciRegistry {
     egress: Egress,
     tokens: Arc<Tokens>,
+    budgets: Arc<Budgets>,
+    store: Arc<Store>,
+    tenant: Arc<str>,
     limits: Limits,
 }
 
 impl OciRegistry {
-    /// A client without any token yet.
+    /// A client without any token yet, which remembers until it is dropped.
     pub fn new(egress: Egress) -> Self {
         Self::with_limits(egress, Limits::default())
     }
@@ -59,7 +60,30 @@ impl OciRegistry {
         Self {
             egress,
             tokens: Arc::default(),
+            budgets: Arc::default(),
+            store: Arc::default(),
+            tenant: Arc::from(""),
             limits,
+        }
+    }
+
+    /// The same client, which remembers in `store`.
+    #[must_use]
+    pub fn remembering(self, store: Store) -> Self {
+        Self {
+            store: Arc::new(store),
+            ..self
+        }
+    }
+
+    /// The same client for one tenant, who shares neither tokens nor memories with any other.
+    ///
+    /// How much a registry is asked stays one number for all of them.
+    #[must_use]
+    pub fn of_tenant(&self, tenant: &str) -> Self {
+        Self {
+            tenant: Arc::from(tenant),
+            ..self.clone()
         }
     }
 
@@ -69,49 +93,40 @@ impl OciRegistry {
         image: String,
         access: &Access,
     ) -> Result<Session<'s>, ScanError> {
-        let (egress, tokens) = (&self.egress, &*self.tokens);
-        Session::new(egress, tokens, self.limits, repository, image, access)
+        let commons = Commons {
+            egress: &self.egress,
+            tokens: &self.tokens,
+            budgets: &self.budgets,
+            tenant: &self.tenant,
+            limits: self.limits,
+        };
+        Session::new(commons, repository, image, access)
     }
 
-    /// Reads the manifest itself, for registries whose HEAD does not tell its digest.
-    async fn digest_of_body(
+    fn inspection<'s>(
+        &'s self,
+        repository: &'s Repository,
+        tag: &Tag,
+        access: &Access,
+    ) -> Result<Inspection<'s>, ScanError> {
+        let image = repository.with_tag(tag.clone()).to_string();
+        Ok(Inspection {
+            session: self.session(repository, image.clone(), access)?,
+            repository,
+            image,
+            limits: self.limits,
+        })
+    }
+
+    /// Reads page after page, and says what the first one's state is called where it is the only one.
+    async fn list(
         &self,
         session: &mut Session<'_>,
-        target: &str,
-        image: &str,
-    ) -> Result<Digest, ScanError> {
-        let ask = Ask {
-            method: Method::GET,
-            target,
-            accept: MANIFESTS,
-            limit: self.limits.manifest_bytes,
-        };
-        let Reply { headers, body, .. } = session.fetch(&ask).await?;
-        let announced = announced(&headers, session, image)?;
-        let is_sha512 = announced
-            .as_ref()
-            .is_some_and(|it| it.as_str().starts_with("sha512:"));
-        let found = if is_sha512 {
-            sha512(&body)
-        } else {
-            sha256(&body)
-        };
-        match announced {
-            Some(announced) if announced != found => Err(ScanError::DigestMismatch {
-                image: image.to_owned(),
-                announced,
-                found,
-            }),
-            _ => Ok(found),
-        }
-    }
-}
-
-impl Registry for OciRegistry {
-    async fn scan(&self, repository: &Repository, access: &Access) -> Result<Scan, ScanError> {
-        let began = Instant::now();
-        let mut session = self.session(repository, repository.to_string(), access)?;
-        let mut listing = Listing::new(repository, self.limits);
+        mut listing: Listing<'_>,
+        known: Option<&str>,
+    ) -> Result<Answer, ScanError> {
+        let mut etag = None;
+        let mut known = known;
         let mut next = Next::Page(listing.first());
         while let Next::Page(target) = next {
             let ask = Ask {
@@ -119,19 +134,144 @@ impl Registry for OciRegistry {
                 target: &target,
                 accept: "application/json",
                 limit: self.limits.page_bytes,
+                known: known.take(),
+                content: Content::Believed,
             };
-            let reply = session.fetch(&ask).await?;
-            let link = header::next_page(&reply.headers);
-            next = listing.take(&reply.url, link.as_deref(), &reply.body)?;
+            let reply = match session.fetch(&ask).await {
+                Err(error) if refuses_size(&error) => match listing.smaller() {
+                    Some((target, size)) => {
+                        session.keep_page_size(size);
+                        next = Next::Page(target);
+                        continue;
+                    }
+                    None => return Err(error),
+                },
+                reply => reply?,
+            };
+            let Reply {
+                status,
+                headers,
+                url,
+                body,
+            } = reply;
+            if status == StatusCode::NOT_MODIFIED {
+                return Ok(Answer::Same);
+            }
+            let link = header::next_page(&headers);
+            next = listing.take(&url, link.as_deref(), &body)?;
+            etag = etag_of(&headers);
         }
-        let (tags, refused) = listing.finish();
+        let listed = listing.finish();
+        Ok(Answer::Listed {
+            etag: etag.filter(|_| listed.pages == 1),
+            listed,
+        })
+    }
+
+    async fn listed(
+        &self,
+        repository: &Repository,
+        access: &Access,
+        sieve: &Sieve<'_>,
+        key: Key,
+    ) -> Result<Saved, ScanError> {
+        let mut session = self.session(repository, repository.to_string(), access)?;
+        let saved = self.store.listing(key);
+        let known = saved.as_ref().map(|saved| saved.etag.as_str());
+        let size = session.page_size();
+        let listing = Listing::new(repository, self.limits, size, sieve);
+        let answer = self.list(&mut session, listing, known).await?;
+        match (answer, saved) {
+            (Answer::Same, Some(saved)) => Ok(saved),
+            (Answer::Same, None) => Err(session.nothing_to_be_same()),
+            (Answer::Listed { listed, etag }, _) => {
+                let fresh = Saved {
+                    etag: etag.unwrap_or_default(),
+                    tags: listed.tags,
+                    refused: listed.refused,
+                    sifted: listed.sifted,
+                };
+                if !fresh.etag.is_empty() && fresh.sifted == 0 {
+                    self.store.keep_listing(key, &fresh);
+                }
+                Ok(fresh)
+            }
+        }
+    }
+}
+
+/// What a registry says when it is asked for a listing.
+enum Answer {
+    /// It is the one that we know.
+    Same,
+    Listed {
+        listed: super::listing::Listed,
+        /// What this state of it is called.
+        etag: Option<String>,
+    },
+}
+
+impl Registry for OciRegistry {
+    async fn scan(&self, repository: &Repository, access: &Access) -> Result<Scan, ScanError> {
+        self.sift(repository, access, &Sieve::open()).await
+    }
+
+    async fn sift(
+        &self,
+        repository: &Repository,
+        access: &Access,
+        sieve: &Sieve<'_>,
+    ) -> Result<Scan, ScanError> {
+        let began = Instant::now();
+        let key = reader::listing(&self.tenant, repository, access);
+        let Saved {
+            tags,
+            refused,
+            sifted,
+            ..
+        } = self.listed(repository, access, sieve, key).await?;
         Ok(Scan {
             repository: repository.clone(),
             tags,
             refused,
+            sifted,
             finished: Utc::now(),
             took: began.elapsed(),
             facts: std::collections::BTreeMap::new(),
+        })
+    }
+
+    async fn facts(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        depth: Depth,
+        access: &Access,
+    ) -> Result<TagFacts, ScanError> {
+        let mut inspection = self.inspection(repository, tag, access)?;
+        let digest = inspection.digest(tag).await?;
+        let now = Utc::now();
+        let sight = reader::sight(&self.tenant, repository, tag, &digest);
+        let first_seen = Some(self.store.first_sight(sight, now));
+        if depth == Depth::Digest {
+            return Ok(TagFacts {
+                first_seen,
+                digest: Some(digest),
+                ..TagFacts::default()
+            });
+        }
+        // Who knows a digest has asked the registry for the tag just now, so nothing is shown that
+        // the registry did not show.
+        let metadata = if let Some(metadata) = self.store.metadata(&digest) {
+            metadata
+        } else {
+            let metadata = gather(&mut inspection, &digest).await?;
+            self.store.keep_metadata(&digest, &metadata);
+            metadata
+        };
+        Ok(TagFacts {
+            first_seen,
+            ..metadata.facts(digest, now)
         })
     }
 
@@ -141,42 +281,23 @@ impl Registry for OciRegistry {
         tag: &Tag,
         access: &Access,
     ) -> Result<Digest, ScanError> {
-        let image = repository.with_tag(tag.clone()).to_string();
-        let mut session = self.session(repository, image.clone(), access)?;
-        let target = format!("/v2/{}/manifests/{tag}", repository.path());
-        // A HEAD counts as no pull where pulls are counted, as on Docker Hub.
-        let ask = Ask {
-            method: Method::HEAD,
-            target: &target,
-            accept: MANIFESTS,
-            limit: self.limits.manifest_bytes,
-        };
-        let announced = match session.fetch(&ask).await {
-            Ok(reply) => announced(&reply.headers, &session, &image)?,
-            Err(ScanError::Failed {
-                status: 405 | 501, ..
-            }) => None,
-            Err(error) => return Err(error),
-        };
-        match announced {
-            Some(digest) => Ok(digest),
-            None => self.digest_of_body(&mut session, &target, &image).await,
-        }
+        self.inspection(repository, tag, access)?.digest(tag).await
     }
 }
 
-fn announced(
-    headers: &HeaderMap,
-    session: &Session<'_>,
-    image: &str,
-) -> Result<Option<Digest>, ScanError> {
-    let Some(value) = headers.get(DIGEST) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(value.as_bytes());
-    text.parse().map(Some).map_err(|_| ScanError::Malformed {
-        image: image.to_owned(),
-        host: session.host().to_owned(),
-        reason: format!("its digest is `{}`", one_line(text.as_bytes())),
-    })
+/// Whether a registry may have refused a listing because too many tags were asked for at once.
+fn refuses_size(error: &ScanError) -> bool {
+    matches!(
+        error,
+        ScanError::Failed {
+            status: 400 | 413 | 414 | 416 | 422,
+            ..
+        }
+    )
+}
+
+/// What the registry calls the state of what it answered; a weak name is one too.
+fn etag_of(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(ETAG)?.to_str().ok()?;
+    (!text.is_empty() && text.len() <= MAX_ETAG).then(|| text.to_owned())
 }

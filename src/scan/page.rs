@@ -1,4 +1,4 @@
-//! One page of a listing, read from JSON.
+//! One page of a listing, read from JSON entry by entry: no list of them is made.
 
 use std::fmt;
 
@@ -8,12 +8,11 @@ use serde::de::{
 
 use crate::{egress::one_line, image::Tag};
 
-/// The tags of one page, as they were served.
-#[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) tags: Vec<Tag>,
-    /// How many entries are no tags by the grammar.
-    pub(super) refused: usize,
+/// Takes the entries of a page, in the order in which they were served.
+pub(super) trait Entries {
+    /// Takes one entry; nothing where it is no tag by the grammar. Says whether there is room for
+    /// another one.
+    fn take(&mut self, entry: Option<Tag>) -> bool;
 }
 
 /// Why a page cannot be read.
@@ -27,39 +26,37 @@ pub(super) enum PageError {
     NoPage(String),
 }
 
-impl Page {
-    /// Reads a page of at most `most` entries.
-    pub(super) fn read(body: &[u8], most: usize) -> Result<Self, PageError> {
-        let mut page = Self::default();
-        let mut reader = serde_json::Deserializer::from_slice(body);
-        let seed = PageSeed {
-            page: &mut page,
-            most,
-        };
-        let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
-        match read {
-            _ if page.tags.len() + page.refused > most => Err(PageError::TooMany),
-            Ok(()) => Ok(page),
-            Err(error) if error.is_eof() => Err(PageError::Ends),
-            Err(error) => Err(PageError::NoPage(one_line(error.to_string().as_bytes()))),
-        }
+/// Reads a page into `entries`.
+pub(super) fn read(body: &[u8], entries: &mut impl Entries) -> Result<(), PageError> {
+    let mut is_full = false;
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let seed = PageSeed {
+        entries,
+        is_full: &mut is_full,
+    };
+    let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
+    match read {
+        _ if is_full => Err(PageError::TooMany),
+        Ok(()) => Ok(()),
+        Err(error) if error.is_eof() => Err(PageError::Ends),
+        Err(error) => Err(PageError::NoPage(one_line(error.to_string().as_bytes()))),
     }
 }
 
-/// Reads `{"name": …, "tags": […]}` without a copy of the list: tags are made as they are read.
-struct PageSeed<'p> {
-    page: &'p mut Page,
-    most: usize,
+/// Reads `{"name": …, "tags": […]}`.
+struct PageSeed<'p, E> {
+    entries: &'p mut E,
+    is_full: &'p mut bool,
 }
 
-struct TagsSeed<'p> {
-    page: &'p mut Page,
-    most: usize,
+struct TagsSeed<'p, E> {
+    entries: &'p mut E,
+    is_full: &'p mut bool,
 }
 
-struct EntrySeed<'p>(&'p mut Page);
+struct EntrySeed;
 
-impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
+impl<'de, E: Entries> DeserializeSeed<'de> for PageSeed<'_, E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -67,7 +64,7 @@ impl<'de> DeserializeSeed<'de> for PageSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for PageSeed<'_> {
+impl<'de, E: Entries> Visitor<'de> for PageSeed<'_, E> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -84,8 +81,8 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
             } else {
                 found = true;
                 map.next_value_seed(TagsSeed {
-                    page: &mut *self.page,
-                    most: self.most,
+                    entries: &mut *self.entries,
+                    is_full: &mut *self.is_full,
                 })?;
             }
         }
@@ -97,7 +94,7 @@ impl<'de> Visitor<'de> for PageSeed<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for TagsSeed<'_> {
+impl<'de, E: Entries> DeserializeSeed<'de> for TagsSeed<'_, E> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -105,7 +102,7 @@ impl<'de> DeserializeSeed<'de> for TagsSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for TagsSeed<'_> {
+impl<'de, E: Entries> Visitor<'de> for TagsSeed<'_, E> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,13 +110,14 @@ impl<'de> Visitor<'de> for TagsSeed<'_> {
     }
 
     /// `null` is how registries written in Go say that the last tag was deleted.
-    fn visit_unit<E>(self) -> Result<(), E> {
+    fn visit_unit<F>(self) -> Result<(), F> {
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while entries.next_element_seed(EntrySeed(self.page))?.is_some() {
-            if self.page.tags.len() + self.page.refused > self.most {
+        while let Some(entry) = entries.next_element_seed(EntrySeed)? {
+            if !self.entries.take(entry) {
+                *self.is_full = true;
                 return Err(A::Error::custom("too many tags"));
             }
         }
@@ -127,26 +125,22 @@ impl<'de> Visitor<'de> for TagsSeed<'_> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
-    type Value = ();
+impl<'de> DeserializeSeed<'de> for EntrySeed {
+    type Value = Option<Tag>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for EntrySeed<'_> {
-    type Value = ();
+impl Visitor<'_> for EntrySeed {
+    type Value = Option<Tag>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a tag")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        match text.parse() {
-            Ok(tag) => self.0.tags.push(tag),
-            Err(_) => self.0.refused += 1,
-        }
-        Ok(())
+    fn visit_str<E>(self, text: &str) -> Result<Option<Tag>, E> {
+        Ok(text.parse().ok())
     }
 }

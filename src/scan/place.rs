@@ -16,22 +16,6 @@ pub(super) fn is_local(url: &Url) -> bool {
     }
 }
 
-/// Whether an address is one that a stranger's answer must not lead us to.
-pub(super) fn is_internal(url: &Url) -> bool {
-    let is_internal_v4 = |ip: Ipv4Addr| ip.is_link_local() || ip.is_unspecified();
-    is_local(url)
-        || match url.host() {
-            Some(Host::Ipv4(ip)) => is_internal_v4(ip),
-            Some(Host::Ipv6(ip)) => {
-                ip.is_unspecified()
-                    || ip.is_unique_local()
-                    || ip.is_unicast_link_local()
-                    || ip.to_ipv4_mapped().is_some_and(is_internal_v4)
-            }
-            _ => false,
-        }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,9 +38,5 @@ mod tests {
         check("localhost.evil.test", false);
         check("ghcr.io", false);
         check("169.254.169.254", false);
-        assert!(is_internal(&url("169.254.169.254")));
-        assert!(is_internal(&url("[fd00::1]")));
-        assert!(is_internal(&url("10.1.2.3")));
-        assert!(!is_internal(&url("8.8.8.8")));
     }
 }

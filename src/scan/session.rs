@@ -1,23 +1,27 @@
 //! One conversation with a registry: which scheme it speaks, who we are to it, and when to try again.
 
+mod memory;
+
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
 use reqwest::{Method, StatusCode, header::CONTENT_ENCODING};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{
     Access, Complaint, RealmFault, ScanError, Who,
-    caller::{Caller, Reply, Request, Unreachable, complaint_of},
+    budget::{Account, Budgets},
+    caller::{Caller, Content, Reply, Request, Unreachable, complaint_of},
     header::{self, Challenge},
     keychain::Offer,
     limits::{LONGEST_SCAN, Limits},
-    place::{is_internal, is_local},
+    place::is_local,
+    reader,
     token::{TokenRequest, Tokens, read_reply},
 };
 use crate::{
-    egress::{Egress, EgressError, PlainHttp, Route, one_line},
+    egress::{Egress, EgressError, PlainHttp, Route, is_internal, one_line},
     image::Repository,
     secret::{Authority, Credential, Proof},
 };
@@ -33,20 +37,35 @@ pub(super) struct Ask<'t> {
     pub(super) accept: &'static str,
     /// The most that is read of the answer.
     pub(super) limit: usize,
+    /// The state of the answer that is known already; the answer may be that it is still the same.
+    pub(super) known: Option<&'t str>,
+    /// Whether the answer is verified by its digest.
+    pub(super) content: Content,
+}
+
+/// What all conversations of one tenant share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Commons<'a> {
+    pub(super) egress: &'a Egress,
+    pub(super) tokens: &'a Tokens,
+    pub(super) budgets: &'a Budgets,
+    pub(super) tenant: &'a str,
+    pub(super) limits: Limits,
 }
 
 /// One conversation, with one deadline.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
     caller: Caller<'a>,
-    tokens: &'a Tokens,
-    limits: Limits,
+    commons: Commons<'a>,
     repository: &'a Repository,
     route: Route,
     base: Url,
     /// The address without TLS, where that may still be tried.
     fallback: Option<Url>,
     challenge: Option<Challenge>,
+    /// The rights that a token was asked for last.
+    scope: Option<String>,
     offers: VecDeque<Offer>,
     /// Nothing as long as nothing was asked of us.
     standing: Option<Box<Standing>>,
@@ -59,6 +78,8 @@ struct Standing {
     /// What is sent with every request.
     credential: Credential,
     origin: Origin,
+    /// Whose allowance a request counts against.
+    account: Account,
 }
 
 /// Where what is sent comes from.
@@ -78,9 +99,7 @@ enum Proving {
 
 impl<'a> Session<'a> {
     pub(super) fn new(
-        egress: &'a Egress,
-        tokens: &'a Tokens,
-        limits: Limits,
+        commons: Commons<'a>,
         repository: &'a Repository,
         image: String,
         access: &Access,
@@ -101,13 +120,13 @@ impl<'a> Session<'a> {
         let fallback = if plain { Some(address("http")?) } else { None };
         Ok(Self {
             caller: Caller {
-                egress,
+                egress: commons.egress,
+                budgets: commons.budgets,
                 image,
                 deadline: Instant::now() + timeout,
                 timeout,
             },
-            tokens,
-            limits,
+            commons,
             repository,
             route: Route {
                 plain_http: PlainHttp::Refuse,
@@ -116,6 +135,7 @@ impl<'a> Session<'a> {
             base,
             fallback,
             challenge: None,
+            scope: None,
             offers: access.keychain.candidates(repository).into(),
             standing: None,
         })
@@ -127,11 +147,20 @@ impl<'a> Session<'a> {
     /// there is none is a token asked for as anonymous.
     pub(super) async fn fetch(&mut self, ask: &Ask<'_>) -> Result<Reply, ScanError> {
         let mut renewed = false;
+        if self.standing.is_none() && self.challenge.is_none() {
+            self.recall();
+        }
         loop {
             let reply = self.ask_once(ask).await?;
             match reply.status {
-                status if status.is_success() => return self.legible(reply),
-                StatusCode::UNAUTHORIZED if !renewed && self.renew(&reply).await? => {
+                status if status.is_success() => {
+                    self.remember();
+                    return self.legible(reply);
+                }
+                StatusCode::NOT_MODIFIED if ask.known.is_some() => return Ok(reply),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN
+                    if !renewed && self.renew(&reply).await? =>
+                {
                     renewed = true;
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.prove(reply).await?,
@@ -144,6 +173,28 @@ impl<'a> Session<'a> {
 
     pub(super) fn host(&self) -> &str {
         self.base.authority()
+    }
+
+    /// How many tags a page may be asked to hold, where this registry refused more.
+    pub(super) fn page_size(&self) -> Option<usize> {
+        let authority = Authority::of(&self.base)?;
+        self.commons.budgets.page_size(&authority)
+    }
+
+    /// Remembers how many tags a page of this registry may be asked to hold.
+    pub(super) fn keep_page_size(&self, size: usize) {
+        if let Some(authority) = Authority::of(&self.base) {
+            self.commons.budgets.keep_page_size(&authority, size);
+        }
+    }
+
+    /// The error of a registry that says that nothing has changed, to somebody who knows nothing.
+    pub(super) fn nothing_to_be_same(&self) -> ScanError {
+        ScanError::Malformed {
+            image: self.caller.image.clone(),
+            host: self.host().to_owned(),
+            reason: "it is said to be unchanged, and was never seen".to_owned(),
+        }
     }
 
     /// Refuses a body that is packed in a way that we did not offer to unpack.
@@ -167,6 +218,7 @@ impl<'a> Session<'a> {
     async fn ask_once(&mut self, ask: &Ask<'_>) -> Result<Reply, ScanError> {
         loop {
             let credential = self.standing.as_ref().map(|it| &it.credential);
+            let who = self.who();
             let request = Request {
                 method: ask.method.clone(),
                 url: self.url(ask.target)?,
@@ -174,6 +226,10 @@ impl<'a> Session<'a> {
                 credential,
                 form: None,
                 limit: ask.limit,
+                known: ask.known,
+                content: ask.content,
+                who: &who,
+                account: self.standing.as_ref().and_then(|it| it.account),
             };
             let unreachable = match &self.fallback {
                 Some(_) => Unreachable::GiveUp,
@@ -199,6 +255,9 @@ impl<'a> Session<'a> {
         }
         self.base = plain;
         self.route.plain_http = PlainHttp::Allow;
+        if self.standing.is_none() {
+            self.recall();
+        }
     }
 
     fn url(&self, target: &str) -> Result<Url, ScanError> {
@@ -229,10 +288,11 @@ impl<'a> Session<'a> {
             return Ok(false);
         };
         let (who, credential) = (standing.who.clone(), credential.clone());
+        let stale = standing.credential.clone();
         if let Some(challenge) = header::challenge(&reply.headers) {
             self.challenge = Some(challenge);
         }
-        match self.obtain(who, credential, Cached::Ignore).await? {
+        match self.obtain(who, credential, Some(stale)).await? {
             Proving::Done(standing) => {
                 self.standing = Some(standing);
                 Ok(true)
@@ -268,7 +328,7 @@ impl<'a> Session<'a> {
         }
         let is_stranger = self.standing.is_none() && who == Who::Anonymous;
         if is_stranger && matches!(challenge, Challenge::Bearer { .. }) {
-            match self.obtain(Who::Anonymous, None, Cached::Use).await? {
+            match self.obtain(Who::Anonymous, None, None).await? {
                 Proving::Done(standing) => {
                     self.standing = Some(standing);
                     return Ok(());
@@ -293,14 +353,16 @@ impl<'a> Session<'a> {
             method: Method::GET,
             target: "/v2/",
             accept: "*/*",
-            limit: self.limits.token_bytes,
+            limit: self.commons.limits.token_bytes,
+            known: None,
+            content: Content::Believed,
         };
         let reply = self.ask_once(&ask).await?;
         Ok(header::challenge(&reply.headers))
     }
 
     async fn answer(
-        &self,
+        &mut self,
         challenge: &Challenge,
         who: Who,
         credential: Credential,
@@ -309,6 +371,7 @@ impl<'a> Session<'a> {
             (Proof::Bearer(_), _) | (Proof::Basic { .. }, Challenge::Basic) => {
                 Ok(Proving::Done(Box::new(Standing {
                     who,
+                    account: reader::account(Some(&credential)),
                     credential,
                     origin: Origin::Given,
                 })))
@@ -316,16 +379,16 @@ impl<'a> Session<'a> {
             (Proof::Refresh(_), Challenge::Basic) => Ok(Proving::Refused(Some(Complaint(
                 "a password is wanted, and the credential is an identity token".to_owned(),
             )))),
-            (_, Challenge::Bearer { .. }) => self.obtain(who, Some(credential), Cached::Use).await,
+            (_, Challenge::Bearer { .. }) => self.obtain(who, Some(credential), None).await,
         }
     }
 
-    /// Gets a token for the challenge at hand.
+    /// Gets a token for the challenge at hand; another one than `stale`, which was refused.
     async fn obtain(
-        &self,
+        &mut self,
         who: Who,
         credential: Option<Credential>,
-        cached: Cached,
+        stale: Option<Credential>,
     ) -> Result<Proving, ScanError> {
         let Some(Challenge::Bearer {
             realm,
@@ -336,24 +399,31 @@ impl<'a> Session<'a> {
             return Ok(Proving::Refused(None));
         };
         let path = self.repository.path();
-        let request = TokenRequest::new(realm, service.clone(), scope.as_deref(), path)
+        let mut request = TokenRequest::new(realm, service.clone(), scope.as_deref(), path)
             .map_err(|reason| self.realm_not_allowed(&one_line(realm.as_bytes()), reason))?;
+        if let (Some(earlier), Some(_)) = (&self.scope, &stale) {
+            request = request.widened(earlier);
+        }
+        self.scope = Some(request.scope().to_owned());
         let registry = self.check_realm(&request.realm, credential.as_ref())?;
         let key = request.key(
+            self.commons.tenant,
             credential.as_ref().map(Credential::proof),
             &self.route,
             &registry,
         );
-        let known = match cached {
-            Cached::Use => self.tokens.get(&key, Instant::now()),
-            Cached::Ignore => None,
-        };
-        let token = match known {
+        let tokens = self.commons.tokens;
+        let turn = tokens.turn(&key);
+        let _turn = timeout_at(self.caller.deadline, turn.lock())
+            .await
+            .map_err(|_| self.caller.timed_out())?;
+        let known = tokens.get(&key, Caller::moment());
+        let token = match known.filter(|known| Some(known) != stale.as_ref()) {
             Some(token) => token,
             None => match self.exchange(&request, &who, credential.as_ref()).await? {
                 Exchanged::Token(proof, life) => {
                     let token = Credential::new(proof, registry);
-                    self.tokens.put(key, token.clone(), life, Instant::now());
+                    tokens.put(key, token.clone(), life, Caller::moment());
                     token
                 }
                 Exchanged::Refused(complaint) => return Ok(Proving::Refused(complaint)),
@@ -361,6 +431,7 @@ impl<'a> Session<'a> {
         };
         Ok(Proving::Done(Box::new(Standing {
             who,
+            account: reader::account(credential.as_ref()),
             credential: token,
             origin: Origin::Token(credential),
         })))
@@ -410,24 +481,24 @@ impl<'a> Session<'a> {
             Proof::Refresh(token) => Some(request.refresh_form(token)),
             _ => None,
         });
-        let call = match &refresh {
-            Some(form) => Request {
-                method: Method::POST,
-                url: request.realm.clone(),
-                accept: "application/json",
-                credential: None,
-                form: Some(Bytes::copy_from_slice(form.expose().as_bytes())),
-                limit: self.limits.token_bytes,
-            },
-            None => Request {
-                method: Method::GET,
-                url: request.address(),
-                accept: "application/json",
-                credential,
-                form: None,
-                limit: self.limits.token_bytes,
-            },
+        let mut call = Request {
+            method: Method::GET,
+            url: request.address(),
+            accept: "application/json",
+            credential,
+            form: None,
+            limit: self.commons.limits.token_bytes,
+            known: None,
+            content: Content::Believed,
+            who,
+            account: reader::account(credential),
         };
+        if let Some(form) = &refresh {
+            call.method = Method::POST;
+            call.url = request.realm.clone();
+            call.credential = None;
+            call.form = Some(Bytes::copy_from_slice(form.expose().as_bytes()));
+        }
         let reply = self.caller.patiently(&route, &call, Unreachable::TryAgain);
         let reply = reply.await?;
         match reply.status {
@@ -473,13 +544,6 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Whether a token that is at hand may be used.
-#[derive(Clone, Copy)]
-enum Cached {
-    Use,
-    Ignore,
-}
-
 enum Exchanged {
     Token(Proof, Duration),
     Refused(Option<Complaint>),
@@ -494,94 +558,4 @@ fn has_no_tls(error: &EgressError) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{scan::Keychain, secret::Secret};
-
-    /// Opens a session with `image`'s registry, sees what `look` sees, and sends nothing.
-    fn with_session<T>(image: &str, plain: PlainHttp, look: impl FnOnce(&Session<'_>) -> T) -> T {
-        let (egress, tokens) = (Egress::new(), Tokens::default());
-        let repository = image.parse().expect("a repository");
-        let access = Access {
-            keychain: Keychain::default(),
-            route: Route {
-                plain_http: plain,
-                ..Route::default()
-            },
-            timeout: Duration::from_secs(1),
-        };
-        let limits = Limits::default();
-        let image = image.to_owned();
-        let session = Session::new(&egress, &tokens, limits, &repository, image, &access);
-        look(&session.expect("a session"))
-    }
-
-    #[test]
-    fn plain_http_needs_a_local_address_or_permission() {
-        let check = |image: &str, plain: PlainHttp, expected: Option<&str>| {
-            let fallback = with_session(image, plain, |session| session.fallback.clone());
-            let fallback = fallback.as_ref().map(Url::as_str);
-            assert_eq!(fallback, expected, "{image}");
-        };
-        check("r.test/web", PlainHttp::Refuse, None);
-        check("r.test/web", PlainHttp::Allow, Some("http://r.test/"));
-        check("127.0.0.1.r.test/web", PlainHttp::Refuse, None);
-        check(
-            "localhost:5000/web",
-            PlainHttp::Refuse,
-            Some("http://localhost:5000/"),
-        );
-        check("10.0.0.1/web", PlainHttp::Refuse, Some("http://10.0.0.1/"));
-    }
-
-    #[test]
-    fn only_a_missing_listener_makes_us_speak_plainly() {
-        let check = |error: EgressError, expected: bool| {
-            assert_eq!(has_no_tls(&error), expected, "{error}");
-        };
-        let text = || String::new();
-        let (url, reason) = (text(), text());
-        check(EgressError::NotTls { url, reason }, true);
-        let (url, reason) = (text(), text());
-        check(EgressError::Unreachable { url, reason }, true);
-        let (url, reason) = (text(), text());
-        check(EgressError::Certificate { url, reason }, false);
-        let (url, reason) = (text(), text());
-        check(EgressError::Connection { url, reason }, false);
-        check(EgressError::Timeout(text()), false);
-    }
-
-    #[test]
-    fn a_token_service_is_encrypted_and_vouched_for() {
-        let password = || Proof::Bearer(Secret::new("t".to_owned()));
-        let check = |image: &str, realm: &str, known: bool, fault: Option<RealmFault>| {
-            let host: Authority = "r.test".parse().expect("an authority");
-            let credential = Credential::new(password(), host);
-            let credential = known.then_some(&credential);
-            let realm = Url::parse(realm).expect("a url");
-            let found = with_session(image, PlainHttp::Refuse, |session| {
-                session.check_realm(&realm, credential)
-            });
-            let found = match found {
-                Ok(_) => None,
-                Err(ScanError::RealmNotAllowed { reason, .. }) => Some(reason),
-                Err(error) => panic!("{error}"),
-            };
-            assert_eq!(found, fault, "{realm}");
-        };
-        let foreign = Some(RealmFault::Foreign);
-        let local = Some(RealmFault::Local);
-        check("r.test/web", "https://r.test/token", true, None);
-        check("r.test/web", "https://auth.test/token", true, foreign);
-        check("r.test/web", "https://r.test.evil.test/", true, foreign);
-        check("r.test/web", "https://r.test:444/token", true, foreign);
-        check("r.test/web", "https://auth.test/token", false, None);
-        let unencrypted = Some(RealmFault::Unencrypted);
-        check("r.test/web", "http://r.test/token", true, unencrypted);
-        check("r.test/web", "http://r.test/token", false, unencrypted);
-        check("r.test/web", "https://169.254.169.254/", false, local);
-        check("r.test/web", "https://0x7f000001/", false, local);
-        check("r.test/web", "https://[::ffff:10.0.0.1]/", false, local);
-        check("10.0.0.1/web", "https://10.0.0.2/token", false, None);
-    }
-}
+mod tests;

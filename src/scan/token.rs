@@ -4,16 +4,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 use url::Url;
 
-use super::RealmFault;
+use super::{RealmFault, header::Challenge, reader::fingerprint};
 use crate::{
     egress::Route,
     secret::{Authority, Credential, Proof, Secret},
@@ -25,8 +25,8 @@ const SHORTEST_LIFE: Duration = Duration::from_mins(1);
 const LONGEST_LIFE: Duration = Duration::from_hours(1);
 /// How long a token is used at most, so that a revoked right does not outlive it for long.
 const LONGEST_USE: Duration = Duration::from_mins(15);
-/// How many tokens are kept.
-const MAX_TOKENS: usize = 4096;
+/// How many tokens are kept, and how many challenges.
+const MAX_TOKENS: usize = 16_384;
 /// The longest address of a token service.
 const MAX_REALM: usize = 2048;
 /// Who we say we are in the OAuth2 flow.
@@ -36,11 +36,36 @@ const CLIENT: &str = "tagwright";
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     known: Mutex<HashMap<TokenKey, Token>>,
+    /// The exchanges that are under way: who needs the same token waits for it.
+    exchanges: Mutex<HashMap<TokenKey, Weak<Turn>>>,
+    /// What registries asked for last time, so that it need not be asked for again.
+    challenges: Mutex<HashMap<Place, Challenge>>,
+}
+
+/// A repository as a tenant reaches it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    pub(super) tenant: Box<str>,
+    pub(super) registry: Authority,
+    pub(super) path: Box<str>,
+    pub(super) route: Route,
+}
+
+/// The turn to exchange one token.
+type Turn = tokio::sync::Mutex<()>;
+
+/// One moment by two clocks: one that nobody can set, and one that does not stop while the machine
+/// sleeps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) monotonic: Instant,
+    pub(super) wall: DateTime<Utc>,
 }
 
 /// Everything that decides what a token may do and who may use it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TokenKey {
+    tenant: Box<str>,
     /// The hash of the proof that the token was got with; nothing for an anonymous one.
     proof: Option<[u8; 32]>,
     route: Route,
@@ -53,7 +78,8 @@ pub(super) struct TokenKey {
 #[derive(Clone, Debug)]
 struct Token {
     credential: Credential,
-    renew_at: Instant,
+    got: Moment,
+    use_for: Duration,
 }
 
 /// A request for a token, read from a challenge.
@@ -66,28 +92,87 @@ pub(super) struct TokenRequest {
 }
 
 impl Tokens {
-    pub(super) fn get(&self, key: &TokenKey, now: Instant) -> Option<Credential> {
+    pub(super) fn get(&self, key: &TokenKey, now: Moment) -> Option<Credential> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = known.get(key).filter(|token| now < token.renew_at);
+        let token = known.get(key).filter(|token| token.is_fresh(now));
         token.map(|token| token.credential.clone())
     }
 
-    pub(super) fn put(&self, key: TokenKey, credential: Credential, life: Duration, now: Instant) {
+    pub(super) fn put(&self, key: TokenKey, credential: Credential, life: Duration, now: Moment) {
         let token = Token {
             credential,
-            renew_at: now + (life * 4 / 5).min(LONGEST_USE),
+            got: now,
+            use_for: (life * 4 / 5).min(LONGEST_USE),
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MAX_TOKENS {
-            known.retain(|_, token| now < token.renew_at);
+            known.retain(|_, token| token.is_fresh(now));
         }
         if known.len() < MAX_TOKENS {
             known.insert(key, token);
         }
     }
+
+    /// What was asked for last time.
+    pub(super) fn challenge(&self, place: &Place) -> Option<Challenge> {
+        let known = self
+            .challenges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.get(place).cloned()
+    }
+
+    /// Remembers what is asked for.
+    pub(super) fn keep_challenge(&self, place: Place, challenge: Challenge) {
+        let mut known = self
+            .challenges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_TOKENS {
+            known.clear();
+        }
+        known.insert(place, challenge);
+    }
+
+    /// The turn to exchange this token; a thousand scans that need it make one exchange.
+    pub(super) fn turn(&self, key: &TokenKey) -> Arc<Turn> {
+        let mut exchanges = self
+            .exchanges
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = exchanges.get(key).and_then(Weak::upgrade) {
+            return turn;
+        }
+        exchanges.retain(|_, turn| turn.strong_count() > 0);
+        let turn = Arc::new(Turn::default());
+        exchanges.insert(key.clone(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+impl Token {
+    /// Whether the token may still be used, by either clock; a clock that was set back proves
+    /// nothing, so the other one decides.
+    fn is_fresh(&self, now: Moment) -> bool {
+        let wall = now.wall.signed_duration_since(self.got.wall);
+        let use_for = TimeDelta::from_std(self.use_for).unwrap_or_default();
+        now.monotonic.saturating_duration_since(self.got.monotonic) < self.use_for && wall < use_for
+    }
 }
 
 impl TokenRequest {
+    /// The same request, with the rights of an earlier one besides.
+    #[must_use]
+    pub(super) fn widened(mut self, earlier: &str) -> Self {
+        self.scope = joined(earlier, &self.scope);
+        self
+    }
+
+    /// The rights that are asked for.
+    pub(super) fn scope(&self) -> &str {
+        &self.scope
+    }
+
     /// Reads what a challenge asks for. A scope of its own is asked for where it names none.
     ///
     /// Rights to push and delete are never asked for, whatever the challenge says.
@@ -114,11 +199,13 @@ impl TokenRequest {
 
     pub(super) fn key(
         &self,
+        tenant: &str,
         proof: Option<&Proof>,
         route: &Route,
         registry: &Authority,
     ) -> TokenKey {
         TokenKey {
+            tenant: tenant.into(),
             proof: proof.map(fingerprint),
             route: route.clone(),
             registry: registry.clone(),
@@ -185,6 +272,31 @@ pub(super) fn read_reply(body: &[u8]) -> Result<(Secret<String>, Duration), &'st
     Ok((token, life))
 }
 
+/// The rights of two scopes, each resource once.
+fn joined(left: &str, right: &str) -> String {
+    let mut rights: Vec<(&str, Vec<&str>)> = Vec::new();
+    for right in left.split(' ').chain(right.split(' ')) {
+        let Some((resource, actions)) = right.rsplit_once(':') else {
+            continue;
+        };
+        let known = rights.iter().position(|(known, _)| *known == resource);
+        let known = known.unwrap_or_else(|| {
+            rights.push((resource, Vec::new()));
+            rights.len() - 1
+        });
+        for action in actions.split(',') {
+            if let Some((_, actions)) = rights.get_mut(known)
+                && !actions.contains(&action)
+            {
+                actions.push(action);
+            }
+        }
+    }
+    let rights = rights.into_iter();
+    let rights = rights.map(|(resource, actions)| format!("{resource}:{}", actions.join(",")));
+    rights.collect::<Vec<_>>().join(" ")
+}
+
 /// The rights of `scope` that read, or the right to pull `path` where there are none.
 fn pull_only(scope: Option<&str>, path: &str) -> String {
     let harmless = |action: &&str| !matches!(*action, "push" | "delete" | "*" | "");
@@ -205,27 +317,9 @@ fn pull_only(scope: Option<&str>, path: &str) -> String {
     }
 }
 
-/// A hash that tells proofs apart; lengths go in, so that no two proofs give the same bytes.
-fn fingerprint(proof: &Proof) -> [u8; 32] {
-    let (kind, parts) = match proof {
-        Proof::Basic { username, password } => (b'b', vec![username, password]),
-        Proof::Bearer(token) => (b't', vec![token]),
-        Proof::Refresh(token) => (b'r', vec![token]),
-    };
-    let mut hasher = Sha256::new();
-    hasher.update([kind]);
-    for part in parts {
-        let text = part.expose();
-        hasher.update((text.len() as u64).to_be_bytes());
-        hasher.update(text.as_bytes());
-    }
-    hasher.finalize().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn check_reply(body: &str, expected: Result<(&str, u64), &str>) {
         let found = read_reply(body.as_bytes());
@@ -279,6 +373,28 @@ mod tests {
     }
 
     #[test]
+    fn a_wider_scope_holds_both() {
+        let check = |left: &str, right: &str, expected: &str| {
+            assert_eq!(joined(left, right), expected);
+        };
+        check(
+            "repository:a:pull",
+            "repository:a:pull",
+            "repository:a:pull",
+        );
+        check(
+            "repository:a:pull",
+            "repository:a:metadata_read",
+            "repository:a:pull,metadata_read",
+        );
+        check(
+            "repository:a:pull",
+            "repository:b:pull",
+            "repository:a:pull repository:b:pull",
+        );
+    }
+
+    #[test]
     fn a_realm_is_a_plain_address() {
         let check = |realm: &str, good: bool| {
             let request = TokenRequest::new(realm, None, None, "web");
@@ -296,38 +412,61 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_token_is_renewed_at_four_fifths_of_its_life() {
-        let now = Instant::now();
+    fn known(tokens: &Tokens, tenant: &str, now: Moment) -> bool {
         let authority: Authority = "r.test".parse().expect("an authority");
         let request = TokenRequest::new("https://r.test/t", None, None, "web").expect("a realm");
-        let check = |life: u64, after: u64, kept: bool| {
-            let tokens = Tokens::default();
-            let key = request.key(None, &Route::default(), &authority);
-            let token = Proof::Bearer(Secret::new("t".to_owned()));
-            let credential = Credential::new(token, authority.clone());
-            tokens.put(key.clone(), credential, Duration::from_secs(life), now);
-            let found = tokens.get(&key, now + Duration::from_secs(after));
-            assert_eq!(found.is_some(), kept, "{life} {after}");
-        };
-        check(100, 79, true);
-        check(100, 80, false);
-        check(3600, 899, true);
-        check(3600, 900, false);
+        let key = request.key(tenant, None, &Route::default(), &authority);
+        tokens.get(&key, now).is_some()
     }
 
-    proptest! {
-        #[test]
-        fn two_proofs_never_share_a_fingerprint(
-            left in ("[a:\0]{0,4}", "[a:\0]{0,4}"),
-            right in ("[a:\0]{0,4}", "[a:\0]{0,4}"),
-        ) {
-            let proof = |(username, password): &(String, String)| Proof::Basic {
-                username: Secret::new(username.clone()),
-                password: Secret::new(password.clone()),
-            };
-            let same = fingerprint(&proof(&left)) == fingerprint(&proof(&right));
-            prop_assert_eq!(same, left == right);
+    fn kept(life: u64, got: Moment) -> Tokens {
+        let tokens = Tokens::default();
+        let authority: Authority = "r.test".parse().expect("an authority");
+        let request = TokenRequest::new("https://r.test/t", None, None, "web").expect("a realm");
+        let key = request.key("ours", None, &Route::default(), &authority);
+        let token = Proof::Bearer(Secret::new("t".to_owned()));
+        let credential = Credential::new(token, authority);
+        tokens.put(key, credential, Duration::from_secs(life), got);
+        tokens
+    }
+
+    fn start() -> Moment {
+        Moment {
+            monotonic: Instant::now(),
+            wall: DateTime::from_timestamp(1_767_323_045, 0).expect("a time"),
         }
+    }
+
+    #[test]
+    fn c11_c12_a_token_is_renewed_at_four_fifths_of_its_life_by_either_clock() {
+        let check = |life: u64, monotonic: u64, wall: i64, fresh: bool| {
+            let got = start();
+            let now = Moment {
+                monotonic: got.monotonic + Duration::from_secs(monotonic),
+                wall: got.wall + TimeDelta::seconds(wall),
+            };
+            assert_eq!(
+                known(&kept(life, got), "ours", now),
+                fresh,
+                "{life} {monotonic} {wall}"
+            );
+        };
+        check(100, 79, 79, true);
+        check(100, 80, 80, false);
+        check(3600, 899, 899, true);
+        check(3600, 900, 900, false);
+        // The machine slept, or its clock was set: ahead, and back.
+        check(100, 1, 3600, false);
+        check(100, 80, 1, false);
+        check(100, 79, -3600, true);
+        check(100, 80, -3600, false);
+    }
+
+    #[test]
+    fn c08_a_token_is_its_tenants_own() {
+        let got = start();
+        let tokens = kept(100, got);
+        assert!(known(&tokens, "ours", got));
+        assert!(!known(&tokens, "theirs", got));
     }
 }

@@ -78,6 +78,16 @@ struct HelperConfig {
     helpers: BTreeMap<String, String>,
 }
 
+/// The keychain of a GitHub workflow, whose token opens ghcr.io and nothing else.
+pub fn github_keychain(actor: Option<String>, token: Secret<String>) -> Keychain {
+    let proof = Proof::Basic {
+        // GitHub looks at the token alone.
+        username: Secret::new(actor.unwrap_or_else(|| "github".to_owned())),
+        password: token,
+    };
+    Keychain::single("ghcr.io", proof).unwrap_or_default()
+}
+
 /// Reads the docker configuration at `path`, and asks its helpers for what `wanted` needs.
 ///
 /// A missing file is an empty keychain. A helper that knows no credential for a key leaves that key
@@ -206,5 +216,18 @@ mod tests {
         std::fs::write(&path, "canary").expect("written");
         let error = from_user_config(&path, &[]).expect_err("no configuration");
         assert!(!error.to_string().contains("canary"));
+    }
+
+    #[test]
+    fn a_workflows_token_opens_ghcr_and_nothing_else() {
+        let keychain = github_keychain(None, Secret::new("canary".to_owned()));
+        let check = |image: &str, count: usize| {
+            let image = image.parse().expect("a repository");
+            assert_eq!(keychain.candidates(&image).len(), count, "{image}");
+        };
+        check("ghcr.io/acme/web", 1);
+        check("ghcr.io.evil.test/acme/web", 0);
+        check("eghcr.io/acme/web", 0);
+        check("docker.io/acme/web", 0);
     }
 }

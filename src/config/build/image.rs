@@ -12,6 +12,7 @@ use crate::{
         KeyKindName, NumericalPolicy, OrderDirection, PolicyChoice, RegistryProvider,
     },
     egress::PlainHttp,
+    image::Repository,
     policy::{
         DigestReflection, Direction, Downgrade, Exclusions, Guard, KeyKind, Keys, Order, Policy,
         PolicyError, PolicyName, Preset, SortKey, Strictness, TagFilter,
@@ -23,6 +24,8 @@ use crate::{
 const TOKEN_REALMS: &str = "tagwright.dev/token-realms";
 /// Where a policy names a preset.
 const PRESET: &str = "/spec/policy/preset";
+/// The annotation that names the repository to list in the image's stead.
+const MIRROR: &str = "tagwright.dev/mirror";
 /// The shortest time that a scan is given, as in Flux.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -105,6 +108,7 @@ fn source(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
             PlainHttp::Refuse
         },
         timeout: duration::parse(timeout)?.max(MIN_TIMEOUT),
+        mirror: mirror(documents, document),
     };
     let suspended = spec.suspend;
     Some(ImageSource {
@@ -132,6 +136,21 @@ fn warn_of_cluster_only_fields(documents: &mut Documents, document: &Document<Im
         let hint = "name the pull secret in `secretRef`";
         let pointer = "/spec/serviceAccountName";
         document.fault(&mut documents.warnings, pointer, message, Some(hint));
+    }
+}
+
+fn mirror(documents: &mut Documents, document: &Document<ImageRepository>) -> Option<Repository> {
+    let annotations = document.value.metadata.annotations.as_ref();
+    let text = annotations.and_then(|it| it.get(MIRROR))?;
+    match text.parse() {
+        Ok(mirror) => Some(mirror),
+        Err(error) => {
+            let pointer = format!("/metadata/annotations/{}", MIRROR.replace('/', "~1"));
+            let message = format!("annotation `{MIRROR}`: {error}");
+            let hint = "write the repository to list, such as `mirror.example.com/ghcr/acme/web`";
+            document.fault(&mut documents.faults, &pointer, message, Some(hint));
+            None
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub fn scan<'t>(tags: impl IntoIterator<Item = &'t str>) -> Scan {
         repository: "registry.test/acme/web".parse().expect("a repository"),
         tags: tags.collect(),
         refused: 0,
+        sifted: 0,
         finished: Default::default(),
         took: Default::default(),
         facts: Default::default(),

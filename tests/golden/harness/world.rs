@@ -15,7 +15,7 @@ use tagwright::{
     image::{Digest, Repository, Tag},
     once::{self, DocumentVault},
     pipeline::{Intent, Listings, Outcome, Ports},
-    scan::{Access, Keychain, Registry, Scan, ScanError},
+    scan::{Access, Depth, Keychain, Registry, Scan, ScanError, TagFacts},
     secret::SecretRecord,
     update::git::{
         Author, Chain, GitRemote, Login, OwnCommit, Pushed, Remote, RemoteError, Request, Snapshot,
@@ -180,6 +180,16 @@ impl Registry for &Listed {
             }
         }
         Ok(scan)
+    }
+
+    async fn facts(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        depth: Depth,
+        access: &Access,
+    ) -> Result<TagFacts, ScanError> {
+        self.registry.facts(repository, tag, depth, access).await
     }
 
     async fn digest(

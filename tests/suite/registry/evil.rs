@@ -34,26 +34,29 @@ use tokio::{net::TcpListener, sync::oneshot};
 use crate::support::conformance::{access, keychain, story};
 
 /// What an answer may depend on.
-struct Asked {
+pub(super) struct Asked {
     /// How many requests came before.
-    number: usize,
-    method: String,
-    path: String,
-    query: String,
-    authorization: Option<String>,
+    pub(super) number: usize,
+    pub(super) method: String,
+    pub(super) path: String,
+    pub(super) query: String,
+    pub(super) authorization: Option<String>,
+    pub(super) if_none_match: Option<String>,
     /// Where the server listens.
-    host: String,
+    pub(super) host: String,
 }
 
 /// A server with one way to answer.
-struct Evil {
-    address: SocketAddr,
+pub(super) struct Evil {
+    pub(super) address: SocketAddr,
     requests: Arc<AtomicUsize>,
     _stop: oneshot::Sender<()>,
 }
 
 impl Evil {
-    async fn start(answer: impl Fn(Asked) -> Response + Clone + Send + Sync + 'static) -> Self {
+    pub(super) async fn start(
+        answer: impl Fn(Asked) -> Response + Clone + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port is free");
@@ -61,13 +64,17 @@ impl Evil {
         let requests = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&requests);
         let app = Router::new().fallback(move |request: Request| {
-            let header = request.headers().get("authorization");
+            let header = |name: &str| {
+                let value = request.headers().get(name)?.to_str().ok()?;
+                Some(value.to_owned())
+            };
             let asked = Asked {
                 number: counter.fetch_add(1, Ordering::Relaxed),
                 method: request.method().to_string(),
                 path: request.uri().path().to_owned(),
                 query: request.uri().query().unwrap_or_default().to_owned(),
-                authorization: header.and_then(|it| it.to_str().ok()).map(str::to_owned),
+                authorization: header("authorization"),
+                if_none_match: header("if-none-match"),
                 host: address.to_string(),
             };
             let response = answer(asked);
@@ -85,16 +92,16 @@ impl Evil {
         }
     }
 
-    fn repository(&self) -> Repository {
+    pub(super) fn repository(&self) -> Repository {
         let text = format!("{}/acme/web", self.address);
         text.parse().expect("a repository")
     }
 
-    fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    async fn scan(&self, access: &Access) -> Result<Scan, ScanError> {
+    pub(super) async fn scan(&self, access: &Access) -> Result<Scan, ScanError> {
         let registry = OciRegistry::with_limits(Egress::new(), limits());
         registry.scan(&self.repository(), access).await
     }
@@ -107,7 +114,7 @@ impl Evil {
 }
 
 /// Bounds that are quick to pass.
-fn limits() -> Limits {
+pub(super) fn limits() -> Limits {
     Limits {
         page_bytes: 1024 * 1024,
         tags: 10_000,
@@ -117,11 +124,11 @@ fn limits() -> Limits {
     }
 }
 
-fn nobody() -> Access {
+pub(super) fn nobody() -> Access {
     access(Keychain::default())
 }
 
-fn tags(tags: &[&str]) -> Response {
+pub(super) fn tags(tags: &[&str]) -> Response {
     serde_json::json!({"tags": tags})
         .to_string()
         .into_response()
