@@ -1,9 +1,11 @@
-//! From secrets to what opens a door: registry [`Access`] and Git [`Source`].
+//! From secrets to what opens a door: registry [`Access`], Git [`Source`](crate::update::git::Source)
+//! and forge [`Access`](crate::update::forge::Access).
 //!
 //! The formats are Flux's (`kubernetes.io/dockerconfigjson`, `username` and `password`,
 //! `bearerToken`, `identity` and `known_hosts`, `githubAppID` and its kin, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
 //! missing or unfit value is an error that names the Secret and the key, never the value.
 
+mod forge;
 mod git;
 mod github_app;
 
@@ -21,7 +23,7 @@ use crate::{
     update::git::Login,
 };
 
-pub use self::git::remote;
+pub use self::{forge::forge, git::remote};
 
 /// Opens secrets by name.
 pub trait Vault: Sync {

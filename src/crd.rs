@@ -6,6 +6,7 @@
 
 mod definition;
 mod policy;
+mod pull_request;
 mod rules;
 mod status;
 mod yaml;
@@ -31,6 +32,10 @@ pub use self::policy::{
     UpdateLevelName,
 };
 pub use self::rules::{FieldName, MatchesName, RepositorySettings, RuleSpec};
+
+pub use self::pull_request::{
+    ForgeName, GroupName, MergeMethodName, MergeName, PullRequestSpec, WindowSpec,
+};
 
 /// Defines the top of a kind: `apiVersion`, `kind`, `metadata`, `spec`, and a `status` that is
 /// accepted and not read.
@@ -351,6 +356,9 @@ pub struct PushSpec {
     /// Options for the server.
     #[serde(default)]
     pub options: Option<BTreeMap<String, String>>,
+    /// A request from the push branch; ours, and not Flux's.
+    #[serde(default)]
+    pub pull_request: Option<PullRequestSpec>,
 }
 
 /// What becomes of a push branch that exists already.

@@ -33,7 +33,9 @@
 //!    splices the rest and proves it ([`update::formats::splice`]). [`update::message`] words the commit.
 //! 5. [`update::git`] writes blobs, trees and one commit for each automation, and moves the branches by
 //!    compare-and-swap.
-//! 6. [`report`] tells what happened, in words and in JSON.
+//! 6. Where requests are asked for, [`pipeline::propose`] does 5. for each group of changes, and asks
+//!    [`update::forge::life`] for the next step of its request until there is none.
+//! 7. [`report`] tells what happened, in words and in JSON.
 //!
 //! # The rooms
 //!
@@ -44,7 +46,7 @@
 //! | [`egress`] | the only way out: TLS, proxies, redirects, limits, credentials | what the bytes mean |
 //! | [`scan`] | complete listings, digests, registry log-ins | policies, YAML, Git |
 //! | [`policy`] | filters, orders, verdicts, explanations; pure | input and output, clock, async |
-//! | [`update`] | pure half: markers, edits, proof, plan, message; effect half: [`update::git`], [`update::local`] | scans, configuration |
+//! | [`update`] | pure half: markers, edits, proof, plan, message; effect half: [`update::git`], [`update::forge`], [`update::local`] | scans, configuration |
 //! | [`config`], [`crd`] | documents → checked configuration | input and output |
 //! | [`access`] | secret formats → what opens a door; the `Vault` port | policies, YAML |
 //! | [`init`] | a tree without markers: its images, a policy for each | input and output |
@@ -53,8 +55,8 @@
 //! | [`once`], [`cli`] | where configuration comes from, clock, environment, exit code | – |
 //! | [`fixture`] | simulated registries and repositories, for `demo` and the tests | – |
 //!
-//! Four ports, as generics: [`scan::Registry`], [`update::git::Remote`], [`access::Vault`], and later
-//! the forges. `tests/tidy.rs` and `clippy.toml` keep the walls up.
+//! Four ports, as generics: [`scan::Registry`], [`update::git::Remote`], [`access::Vault`], and
+//! [`update::forge::Forge`]. `tests/tidy.rs` and `clippy.toml` keep the walls up.
 //!
 //! # What is nowhere in this house
 //!

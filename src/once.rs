@@ -13,6 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
 use url::Url;
 
@@ -20,17 +21,21 @@ pub use self::ambient::{GIT_PASSWORD, GIT_USERNAME};
 use crate::{
     access::{Vault, VaultError},
     config::{
-        Config, ConfigError, ConfigFile, Connection, ObjectKey, Origin, SecretSource, SecretValue,
+        Automation, Config, ConfigError, ConfigFile, Connection, ObjectKey, Origin, SecretSource,
+        SecretValue,
     },
-    egress,
+    egress::{self, Egress},
     image::Repository,
-    pipeline::{self, Intent, Listings, Outcome, Ports},
+    pipeline::{self, Doors, Intent, Listings, Outcome, Ports},
     scan::{
         Keychain, Registry,
         user_config::{UserConfigError, from_user_config, github_keychain},
     },
     secret::{Authority, Secret, SecretRecord},
-    update::git::{Login, Remote},
+    update::{
+        forge::AnyForge,
+        git::{Login, Remote},
+    },
 };
 
 /// How large a configuration file may be.
@@ -64,11 +69,20 @@ pub enum LoadError {
 ///
 /// The first path that cannot be read, or every fault of the documents.
 pub fn load(paths: &[PathBuf], namespace: &str) -> Result<Config, LoadError> {
+    Ok(Config::read(&documents(paths)?, namespace)?)
+}
+
+/// Reads the documents of files and folders, and checks nothing yet.
+///
+/// # Errors
+///
+/// The first path that cannot be read.
+pub fn documents(paths: &[PathBuf]) -> Result<Vec<ConfigFile>, LoadError> {
     let mut files = Vec::new();
     for path in paths {
         collect(path, true, &mut files)?;
     }
-    Ok(Config::read(&files, namespace)?)
+    Ok(files)
 }
 
 fn collect(path: &Path, is_given: bool, files: &mut Vec<ConfigFile>) -> Result<(), LoadError> {
@@ -132,7 +146,7 @@ pub async fn run<R: Registry, G: Remote, V: Vault>(
     intent: Intent,
 ) -> Vec<Outcome> {
     let mut outcomes = stream::iter(pipeline::groups(&config.automations))
-        .map(async |group| pipeline::run(config, &group, ports, listings, intent).await)
+        .map(async |group| run_group(config, group, ports, listings, intent).await)
         .buffer_unordered(CONCURRENT_REMOTES)
         .collect::<Vec<_>>()
         .await
@@ -140,6 +154,34 @@ pub async fn run<R: Registry, G: Remote, V: Vault>(
         .flatten()
         .collect::<Vec<_>>();
     outcomes.sort_by(|left, right| left.automation.cmp(&right.automation));
+    outcomes
+}
+
+/// Takes the automations of one remote through the pipeline: those that push together, and those that
+/// open pull requests one by one.
+async fn run_group<R: Registry, G: Remote, V: Vault>(
+    config: &Config,
+    group: Vec<&Automation>,
+    ports: &Ports<R, G, V>,
+    listings: &Listings,
+    intent: Intent,
+) -> Vec<Outcome> {
+    let (plain, proposing): (Vec<_>, Vec<_>) =
+        group.into_iter().partition(|it| it.pull_request.is_none());
+    let mut outcomes = pipeline::run(config, &plain, ports, listings, intent).await;
+    for automation in proposing {
+        let Some(settings) = &automation.pull_request else {
+            continue;
+        };
+        let egress = Egress::new();
+        let doors = Doors {
+            settings,
+            open: |access| AnyForge::new(egress.clone(), access),
+            now: Utc::now(),
+        };
+        let proposed = pipeline::propose(config, automation, ports, &doors, listings, intent);
+        outcomes.extend(Box::pin(proposed).await);
+    }
     outcomes
 }
 
@@ -292,7 +334,9 @@ pub async fn check_secrets(config: &Config, vault: &impl Vault) -> Result<(), Va
         let signing = it.remote.signing_key.as_ref().map(|it| &it.secret);
         let verify = it.remote.verify.as_ref().map(|(_, secret)| secret);
         let (credentials, proxy) = (it.remote.credentials.as_ref(), it.remote.proxy.as_ref());
-        [credentials, proxy, signing, verify]
+        let token = it.pull_request.as_ref();
+        let token = token.and_then(|it| it.credentials.as_ref());
+        [credentials, proxy, signing, verify, token]
     });
     for key in images.flatten().chain(remotes.flatten()) {
         vault.open(key).await?;

@@ -9,7 +9,9 @@ mod decide;
 mod facts;
 mod groups;
 mod listings;
+mod propose;
 mod settings;
+mod story;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -17,10 +19,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 pub use self::{
-    decide::{Question, Scope, check_files, decide_files, described, inline_policy, question},
+    decide::{
+        Deliberation, Question, Scope, check_files, decide_files, deliberate, described,
+        inline_policy, question,
+    },
     facts::{FactsError, MAX_LOOKUPS, MAX_NEWEST, complete},
     groups::groups,
     listings::{Asked, Listings},
+    propose::{Doors, propose},
     settings::with_settings,
 };
 use crate::{
@@ -29,6 +35,7 @@ use crate::{
     error::Class,
     scan::Registry,
     update::{
+        forge::{self, ForgeError},
         git::{
             Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Signer, Skipped,
             Snapshot, Source, SourceFile,
@@ -78,8 +85,21 @@ pub struct Outcome {
     pub observed: Option<Observed>,
     /// What was decided, as far as it went.
     pub plan: Option<Plan>,
+    /// The request that offers it, where one was asked for.
+    pub proposal: Option<Proposal>,
     /// How it ended.
     pub end: End,
+}
+
+/// A pull request, and what there is to say about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proposal {
+    /// The group of changes, where there are several.
+    pub group: Option<String>,
+    /// The request, where there is one.
+    pub request: Option<forge::Request>,
+    /// What the forge did not take, in words.
+    pub remarks: Vec<String>,
 }
 
 /// What was looked at.
@@ -124,6 +144,10 @@ pub enum End {
     Pending(CommitId),
     /// It was done.
     Applied(Pushed),
+    /// Nothing was offered, for this reason; the next run asks again.
+    Waiting(String),
+    /// The request was taken back, or what a merged one left was removed.
+    Withdrawn,
     /// It was done, in a folder.
     Written,
     /// It could not be done; nothing was written.
@@ -153,6 +177,9 @@ pub enum Failure {
     /// More files would change than one commit may hold.
     #[error("the commit would change {0} files, and {limit} is the limit", limit = plan::MAX_FILES)]
     TooManyFiles(usize),
+    /// A forge did not do what it was asked.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
     /// A folder could not be read or written.
     #[error(transparent)]
     Local(#[from] crate::update::local::LocalError),
@@ -164,6 +191,7 @@ impl Failure {
         match self {
             Self::Access(error) => error.class(),
             Self::Remote(error) => error.class(),
+            Self::Forge(error) => error.class(),
             Self::Local(error) => error.class(),
             Self::Template(_) | Self::ForeignCommits { .. } | Self::TooManyFiles(_) => {
                 Class::Config
@@ -175,6 +203,7 @@ impl Failure {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Remote(error) => error.hint(),
+            Self::Forge(error) => error.hint(),
             Self::Template(error) => error.hint(),
             Self::ForeignCommits { branch, .. } => Some(format!(
                 "merge or delete `{branch}`, or choose another push branch"
@@ -190,12 +219,12 @@ impl From<RemoteError> for Failure {
     }
 }
 
-/// Takes automations of one of the [`groups`] from observation to action, again when a race was
+/// Takes automations of one of the [`groups`] from observation to pushed commits, again when a race was
 /// lost; tells what became of each, in order.
 ///
 /// They are read and pushed in one conversation. Where several push one branch, each decides on
 /// what those before it made, and its commit stands on theirs; whatever happens to one of them
-/// leaves the other branches alone.
+/// leaves the other branches alone. An automation that wants requests goes through [`propose`].
 pub async fn run<R: Registry, G: Remote, V: Vault>(
     config: &Config,
     group: &[&Automation],
@@ -247,6 +276,7 @@ impl Outcome {
             branch: Some(automation.remote.push_branch.clone()),
             observed: None,
             plan: None,
+            proposal: None,
             end: End::Suspended,
         }
     }
@@ -392,11 +422,11 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
         targets: &targets,
         namespace,
     };
-    let asked = decide::ask(&scope, ports, listings, files.clone()).await;
-    let mut changes = asked.plan(&Rejections::default());
+    let deliberation = deliberate(&scope, ports, listings, files.clone()).await;
+    let mut changes = deliberation.plan();
     // Nobody asks for the history while nothing is about to change.
     let updates = changes.updates().map(|(value, _)| value);
-    let guarded = updates.filter(|value| asked.is_guarded(&value.policy));
+    let guarded = updates.filter(|value| deliberation.is_guarded(&value.policy));
     let guarded = guarded.collect::<Vec<_>>();
     if !guarded.is_empty() {
         let paths = guarded.iter().map(|value| value.file.clone()).collect();
@@ -407,7 +437,7 @@ async fn decide<R: Registry, G: Remote, V: Vault>(
         let guarded = guarded.into_iter();
         let rejections = Rejections::find(guarded, &files, &history, &targets);
         if !rejections.is_empty() {
-            changes = asked.plan(&rejections);
+            changes = deliberation.plan_with(&rejections);
         }
     }
     let signer = source.signer.clone();

@@ -19,9 +19,10 @@ use serde::Serialize;
 
 use crate::{
     error::Class,
-    pipeline::{End, Failure, Outcome},
+    pipeline::{End, Failure, Outcome, Proposal},
     update::{
         Field, Finding, Origin, PolicyKey,
+        forge::State,
         git::Skipped,
         message::Step,
         plan::{Fate, FileFinding, MarkedValue},
@@ -62,6 +63,9 @@ pub struct AutomationReport {
     /// The commit that was pushed, or would be made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<CommitReport>,
+    /// The pull request, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pull_request: Option<PullRequestReport>,
     /// The images that change.
     pub images: Vec<ImageReport>,
     /// Every marked value.
@@ -93,10 +97,38 @@ pub enum ResultKind {
     Held,
     /// The push branch holds the commit already; it waits for somebody to merge it.
     Pending,
+    /// Nothing was offered: a person refused it, or a limit or a window of time says so.
+    Waiting,
+    /// A request was taken back, or what a merged one left was removed.
+    Withdrawn,
     /// A commit was pushed, or files were written.
     Applied,
     /// It could not be done, and nothing was pushed.
     Failed,
+}
+
+/// A pull request.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PullRequestReport {
+    /// The group of changes, where there are several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Its number, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+    /// The page that people look at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// `open`, `merged` or `closed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
+    /// Why nothing is offered, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// What the forge did not take: labels, reviewers, and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// A commit.
@@ -328,6 +360,10 @@ impl AutomationReport {
             result: ResultKind::of(&outcome.end),
             base: observed.base.map(|base| base.to_string()),
             commit,
+            pull_request: outcome
+                .proposal
+                .as_ref()
+                .map(|it| PullRequestReport::new(it, &outcome.end)),
             images: plan
                 .iter()
                 .flat_map(|plan| &plan.steps)
@@ -364,6 +400,27 @@ impl AutomationReport {
     }
 }
 
+impl PullRequestReport {
+    fn new(proposal: &Proposal, end: &End) -> Self {
+        let request = proposal.request.as_ref();
+        Self {
+            group: proposal.group.clone(),
+            number: request.map(|it| it.number),
+            url: request.map(|it| it.url.clone()),
+            state: request.map(|it| match it.state {
+                State::Open => "open",
+                State::Merged => "merged",
+                State::Closed => "closed",
+            }),
+            waiting: match end {
+                End::Waiting(reason) => Some(reason.clone()),
+                _ => None,
+            },
+            remarks: proposal.remarks.clone(),
+        }
+    }
+}
+
 impl ResultKind {
     fn of(end: &End) -> Self {
         match end {
@@ -373,6 +430,8 @@ impl ResultKind {
             End::Held => Self::Held,
             End::Pending(_) => Self::Pending,
             End::Applied(_) | End::Written => Self::Applied,
+            End::Waiting(_) => Self::Waiting,
+            End::Withdrawn => Self::Withdrawn,
             End::Failed(_) => Self::Failed,
         }
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The keys of a Git secret that are about TLS, old names included.
-const CERTIFICATE_KEYS: [&str; 6] = [
+pub(super) const CERTIFICATE_KEYS: [&str; 6] = [
     "ca.crt", "tls.crt", "tls.key", "caFile", "certFile", "keyFile",
 ];
 /// The user of an ssh address that names none.
@@ -174,7 +174,10 @@ fn web_login(
 }
 
 /// `bearerToken`, else `username` and `password`, else nothing.
-fn git_proof(key: &ObjectKey, record: &SecretRecord) -> Result<Option<Proof>, AccessError> {
+pub(super) fn git_proof(
+    key: &ObjectKey,
+    record: &SecretRecord,
+) -> Result<Option<Proof>, AccessError> {
     let secret = |text: &str| Secret::new(text.to_owned());
     if let Some(token) = text(key, record, "bearerToken")? {
         return Ok(Some(Proof::Bearer(secret(token))));

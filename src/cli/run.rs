@@ -187,13 +187,13 @@ async fn execute(
     })
 }
 
-enum Store {
+pub(super) enum Store {
     Kept(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
 impl Store {
-    fn open(cache: Option<&Path>) -> Result<Self, Trouble> {
+    pub(super) fn open(cache: Option<&Path>) -> Result<Self, Trouble> {
         match cache {
             Some(path) => Ok(Self::Kept(path.to_owned())),
             None => tempfile::Builder::new()
@@ -204,7 +204,7 @@ impl Store {
         }
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         match self {
             Self::Kept(path) => path,
             Self::Temporary(folder) => folder.path(),
@@ -267,11 +267,12 @@ fn ad_hoc(
             .cloned()
             .collect(),
         targets: Arc::new(targets),
+        pull_request: None,
         suspended: false,
     })
 }
 
-fn parse_author(text: &str) -> Result<Author, Trouble> {
+pub(super) fn parse_author(text: &str) -> Result<Author, Trouble> {
     let author = text.strip_suffix('>').and_then(|text| text.split_once('<'));
     match author {
         Some((name, email)) if email.contains('@') => Ok(Author {
@@ -286,7 +287,7 @@ fn parse_author(text: &str) -> Result<Author, Trouble> {
 }
 
 /// Takes a folder through the pipeline: read, decide, write.
-async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
+pub(super) async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
     config: &Config,
     namespace: &str,
     ports: &Ports<R, G, V>,
@@ -304,6 +305,7 @@ async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vault>(
         branch: None,
         observed: None,
         plan: None,
+        proposal: None,
         end: End::Unchanged,
     };
     let read = local::settings(folder, SETTINGS).and_then(|settings| {

@@ -3,6 +3,7 @@
 
 mod automation;
 mod image;
+mod pull_request;
 mod secret;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -33,6 +33,7 @@ use crate::{
     secret::{Authority, Secret},
     update::{
         discovery::Assignments,
+        forge::{Decoration, Limits, Merge, Place, Readiness, group::Grouping, schedule::Window},
         git::{self, Author, Branch, Checkout, PushSettings, UpdatePath},
         message::Trailer,
         targets::Targets,
@@ -164,8 +165,37 @@ pub struct Automation {
     pub policies: BTreeSet<PolicyName>,
     /// Which values follow them, besides the marked ones.
     pub targets: Arc<Targets>,
+    /// The request from the push branch; nothing where a commit is enough.
+    pub pull_request: Option<PullRequestSettings>,
     /// Whether it is to be left alone.
     pub suspended: bool,
+}
+
+/// What a request from the push branch is to be like, and which secret opens its forge.
+#[derive(Clone, Debug)]
+pub struct PullRequestSettings {
+    /// Where it is opened.
+    pub place: Place,
+    /// The token; the Git remote's credentials where there is none.
+    pub credentials: Option<ObjectKey>,
+    /// The branch that it goes to.
+    pub base: Branch,
+    /// What the title says; the commit message's first line where there is none.
+    pub title: Option<Template>,
+    /// What comes before the table.
+    pub body: Option<Template>,
+    /// Labels, people and milestone of a new one.
+    pub decoration: Decoration,
+    /// Whether a new one is a draft.
+    pub readiness: Readiness,
+    /// Who merges.
+    pub merge: Merge,
+    /// What goes into one request.
+    pub grouping: Grouping,
+    /// How many there may be.
+    pub limits: Limits,
+    /// When one may be opened; at any time where there is none.
+    pub windows: Vec<Window>,
 }
 
 /// Where an automation reads and pushes, and which secrets open it.

@@ -22,7 +22,7 @@ use crate::{
         PolicyKey, formats,
         git::SourceFile,
         marker::InlineRule,
-        plan::{self, ChangeSet, Choice, Decided, Decision, ReadFile},
+        plan::{self, ChangeSet, Choice, Decided, Decision, FileFinding, ReadFile},
         rejected::{self, Rejections},
         targets::Targets,
     },
@@ -54,28 +54,33 @@ pub async fn decide_files<R: Registry, G, V: Vault>(
     listings: &Listings,
     files: Vec<SourceFile>,
 ) -> ChangeSet {
-    let asked = ask(scope, ports, listings, files).await;
-    asked.plan(&Rejections::default())
+    deliberate(scope, ports, listings, files).await.plan()
 }
 
-/// Files, and what the policies of their markers say.
-pub(super) struct Deliberation<'a> {
-    files: Vec<ReadFile>,
-    decisions: BTreeMap<PolicyKey, Decision>,
-    targets: &'a Targets,
+/// Files with their markers, and what was decided about every policy that they name.
+#[derive(Debug)]
+pub struct Deliberation {
+    pub(super) files: Vec<ReadFile>,
+    pub(super) decisions: BTreeMap<PolicyKey, Decision>,
+    /// What is wrong with rules.
+    pub(super) findings: Vec<FileFinding>,
 }
 
-impl Deliberation<'_> {
+impl Deliberation {
+    /// What follows for every value that follows a policy.
+    pub fn plan(&self) -> ChangeSet {
+        self.plan_with(&Rejections::default())
+    }
+
     /// What follows, where people turned down some values.
-    pub(super) fn plan(&self, rejections: &Rejections) -> ChangeSet {
-        let changes = plan::plan_with(&self.files, &self.decisions, rejections);
-        let mut changes = with_rule_findings(changes, self.targets, &self.files);
+    pub fn plan_with(&self, rejections: &Rejections) -> ChangeSet {
+        let mut changes = plan::plan_with(&self.files, &self.decisions, rejections);
+        changes.findings.extend(self.findings.iter().cloned());
+        changes.findings.sort();
         for (key, decision) in &self.decisions {
             if let Decision::Decided(decided) = decision {
-                let advice = decided.advice.iter();
-                changes
-                    .advice
-                    .extend(advice.map(|it| (key.clone(), it.clone())));
+                let advice = decided.advice.iter().cloned();
+                changes.advice.extend(advice.map(|it| (key.clone(), it)));
             }
         }
         changes
@@ -91,12 +96,12 @@ impl Deliberation<'_> {
 }
 
 /// Finds the markers of `files` and asks the registries.
-pub(super) async fn ask<'a, R: Registry, G, V: Vault>(
-    scope: &Scope<'a>,
+pub async fn deliberate<R: Registry, G, V: Vault>(
+    scope: &Scope<'_>,
     ports: &Ports<R, G, V>,
     listings: &Listings,
     files: Vec<SourceFile>,
-) -> Deliberation<'a> {
+) -> Deliberation {
     let files = read_all(scope, files);
     let setters = files.iter().flat_map(|file| &file.reading.setters);
     let keys = setters
@@ -123,12 +128,20 @@ pub(super) async fn ask<'a, R: Registry, G, V: Vault>(
         .buffer_unordered(CONCURRENT_POLICIES)
         .collect::<BTreeMap<_, _>>()
         .await;
-    let targets = scope.targets;
+    let findings = rule_findings(scope, &files);
     Deliberation {
         files,
         decisions,
-        targets,
+        findings,
     }
+}
+
+/// What is wrong with rules.
+fn rule_findings(scope: &Scope<'_>, files: &[ReadFile]) -> Vec<FileFinding> {
+    let targets = scope.targets;
+    let mut findings = targets.idle(files.iter().map(|file| &file.reading));
+    findings.extend(targets.findings.iter().cloned());
+    findings
 }
 
 /// The policies that share a listing, by what it is shared by.
@@ -158,17 +171,14 @@ pub fn check_files(scope: &Scope<'_>, files: Vec<SourceFile>) -> ChangeSet {
             active_question(scope, key).map_or_else(|decision| decision, |_| Decision::Unchecked);
         (key.clone(), decision)
     });
-    let changes = plan::plan(&files, &decisions.collect());
-    with_rule_findings(changes, scope.targets, &files)
-}
-
-/// Adds what is wrong with rules.
-fn with_rule_findings(mut changes: ChangeSet, targets: &Targets, files: &[ReadFile]) -> ChangeSet {
-    let idle = targets.idle(files.iter().map(|file| &file.reading));
-    changes.findings.extend(idle);
-    changes.findings.extend(targets.findings.iter().cloned());
-    changes.findings.sort();
-    changes
+    let decisions = decisions.collect();
+    let findings = rule_findings(scope, &files);
+    let deliberation = Deliberation {
+        files,
+        decisions,
+        findings,
+    };
+    deliberation.plan()
 }
 
 /// Finds the values of every file that follow a policy, over all processors.

@@ -10,7 +10,8 @@ use anstyle::{AnsiColor, Style};
 use crate::printable::printable;
 
 use super::{
-    AdviceReport, AutomationReport, ErrorReport, ResultKind, RunReport, Summary, ValueReport,
+    AdviceReport, AutomationReport, ErrorReport, PullRequestReport, ResultKind, RunReport, Summary,
+    ValueReport,
 };
 
 const GOOD: Style = AnsiColor::Green.on_default();
@@ -99,6 +100,9 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
         );
     }
     let _ = writeln!(text, "  {}", conclusion(report));
+    if let Some(request) = &report.pull_request {
+        write_request(text, request);
+    }
     if let Some(report) = &report.error {
         for line in error(report).lines() {
             let _ = writeln!(text, "  {line}");
@@ -112,6 +116,20 @@ fn write_automation(text: &mut String, report: &AutomationReport, detail: Detail
                 let _ = writeln!(text, "{}", format!("    {line}").trim_end());
             }
         }
+    }
+}
+
+/// The request's number and page, and what the forge did not take.
+fn write_request(text: &mut String, report: &PullRequestReport) {
+    if let (Some(number), Some(url), Some(state)) = (report.number, &report.url, report.state) {
+        let url = printable(url);
+        let _ = writeln!(
+            text,
+            "  {BOLD}pull request #{number}{BOLD:#} ({state})  {url}"
+        );
+    }
+    for remark in &report.remarks {
+        let _ = writeln!(text, "  {ATTENTION}!{ATTENTION:#} {}", printable(remark));
     }
 }
 
@@ -247,6 +265,15 @@ fn conclusion(report: &AutomationReport) -> String {
         }
         (ResultKind::Applied, None) => format!("{GOOD}written{GOOD:#}"),
         (ResultKind::Planned, _) => format!("{ATTENTION}would change {branch}{ATTENTION:#}"),
+        (ResultKind::Waiting, _) => {
+            let reason = report
+                .pull_request
+                .as_ref()
+                .and_then(|it| it.waiting.as_deref());
+            let reason = printable(reason.unwrap_or_default());
+            format!("{ATTENTION}nothing was offered: {reason}{ATTENTION:#}")
+        }
+        (ResultKind::Withdrawn, _) => format!("{GOOD}{branch} is no longer needed{GOOD:#}"),
         (ResultKind::Held, _) => format!("{ATTENTION}nothing was changed{ATTENTION:#}"),
         (ResultKind::Suspended, _) => format!("{DIM}suspended{DIM:#}"),
         (ResultKind::Unchanged, _) if report.values.is_empty() => {
@@ -257,7 +284,7 @@ fn conclusion(report: &AutomationReport) -> String {
         }
         (ResultKind::Unchanged, _) => format!("{DIM}nothing to do{DIM:#}"),
         (ResultKind::Failed, _) => {
-            if report.branch.is_some() {
+            if report.branch.is_some() && report.pull_request.is_none() {
                 format!("{BAD}failed; nothing was pushed{BAD:#}")
             } else {
                 format!("{BAD}failed{BAD:#}")

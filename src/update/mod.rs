@@ -3,7 +3,7 @@
 //!
 //! The pure half is synchronous and touches nothing: [`read`](formats::read) finds the [`Setter`]s
 //! of one file, [`splice`](formats::splice) replaces their bytes and proves it. The effect half is
-//! [`git`].
+//! [`git`] and [`forge`].
 
 pub mod formats;
 pub mod marker;
@@ -20,6 +20,7 @@ pub mod rejected;
 pub mod message;
 pub mod template;
 
+pub mod forge;
 pub mod git;
 pub mod local;
 

@@ -5,7 +5,7 @@
 )]
 
 #[path = "support/git_server.rs"]
-mod git_server;
+pub(crate) mod git_server;
 
 mod checkout;
 mod history;
@@ -18,5 +18,6 @@ mod memory;
 mod partial;
 mod races;
 mod refspec;
+mod remove;
 mod together;
 mod world;

@@ -7,6 +7,7 @@
 
 mod cli;
 mod crds;
+mod forge;
 mod git;
 mod registry;
 mod schema;

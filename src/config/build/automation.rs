@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Config, Document, Documents, ObjectKey};
+use super::{Config, Document, Documents, ObjectKey, pull_request};
 use crate::{
     config::{
         Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration,
@@ -63,9 +63,8 @@ pub(super) fn build(documents: &mut Documents, config: &mut Config) {
         }
         config.automations.push(automation);
     }
-    config
-        .automations
-        .sort_by(|left, right| left.key.cmp(&right.key));
+    let automations = &mut config.automations;
+    automations.sort_by(|left, right| left.key.cmp(&right.key));
 }
 
 fn automation(
@@ -95,12 +94,13 @@ fn automation(
     let path = update_path(documents, document);
     let rules = rules(documents, document, &policies);
     let source = sources.iter().find(|it| it.key == source)?;
-    let remote = remote(documents, document, git, source, path);
     let author = author(&git.commit.author);
     let targets = targets::build(documents, document, config, &policies);
+    let remote = remote(documents, document, git, source, path)?;
     Some(Automation {
         key: document.key.clone(),
-        remote: remote?,
+        pull_request: pull_request::build(documents, document, git, &remote).ok()?,
+        remote,
         trailers: trailers(&author, git),
         author,
         message: message.ok()?,

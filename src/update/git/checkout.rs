@@ -64,7 +64,7 @@ impl Checkout {
     }
 
     /// Whether this is what `branch` points to, so that a push moves what was read.
-    pub(super) fn is_branch(&self, branch: &Branch) -> bool {
+    pub fn is_branch(&self, branch: &Branch) -> bool {
         matches!(self, Self::Branch(own) if own == branch)
     }
 

@@ -165,6 +165,40 @@ impl Local {
         }
     }
 
+    /// Removes a reference, if it ends in `expected`.
+    pub(super) fn remove(&self, reference: &str, expected: ObjectId) -> Result<(), RemoteError> {
+        let moved = || RemoteError::Moved {
+            remote: self.remote.clone(),
+            branch: short(reference).to_owned(),
+        };
+        match self.tip(reference)? {
+            None => return Ok(()),
+            Some(tip) if tip != expected => return Err(moved()),
+            Some(_) => {}
+        }
+        self.refuse_checked_out(reference)?;
+        let edit = RefEdit {
+            change: Change::Delete {
+                expected: PreviousValue::MustExistAndMatch(Target::Object(expected)),
+                log: RefLog::AndReference,
+            },
+            name: self.full_name(reference)?,
+            deref: false,
+        };
+        let wait = Fail::AfterDurationWithBackoff(LOCK_WAIT);
+        let transaction = self.repository.refs.transaction();
+        let prepared = transaction.prepare(Some(edit), wait, wait);
+        let result = prepared.and_then(|it| it.commit(None));
+        match self.tip(reference)? {
+            None => Ok(()),
+            Some(tip) if tip != expected => Err(moved()),
+            Some(_) => Err(match result {
+                Err(error) => self.failed("remove a branch", error),
+                Ok(_) => moved(),
+            }),
+        }
+    }
+
     fn move_branch(
         &self,
         branch: FullName,

@@ -128,6 +128,19 @@ pub trait Remote: Sync {
             only(pushed.into_iter().map(Ok).collect(), source)
         }
     }
+
+    /// The branches whose names begin like the push branch's.
+    fn branches(
+        &self,
+        source: &Source,
+    ) -> impl Future<Output = Result<BTreeSet<Branch>, RemoteError>> + Send;
+
+    /// Removes the push branch while it ends in `tip`; a branch that is not there is no error.
+    fn remove(
+        &self,
+        source: &Source,
+        tip: &CommitId,
+    ) -> impl Future<Output = Result<(), RemoteError>> + Send;
 }
 
 /// The answer to the only question.

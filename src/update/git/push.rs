@@ -3,7 +3,7 @@
 //! In this order a refspec that failed is tried again by the next run, which finds the push branch
 //! where it was and decides the same commit once more.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, slice, time::Duration};
 
 use gix::ObjectId;
 use tokio::{task, time::sleep};
@@ -301,6 +301,33 @@ pub(super) fn is_author(email: &str, commits: &[NewCommit]) -> bool {
         let own = signature(&commit.author, commit.time).email;
         own == email.as_bytes()
     })
+}
+
+/// Removes the push branch, if it ends in `expected`, and reads back that it is gone.
+pub(super) async fn remove(session: &Session<'_>, expected: ObjectId) -> Result<(), RemoteError> {
+    let branch = session.source.push_branch.reference();
+    let receive = Receive::open(session, expected.kind()).await?;
+    let moved = || RemoteError::Moved {
+        remote: session.remote.clone(),
+        branch: short(&branch).to_owned(),
+    };
+    match receive.tip(&branch) {
+        None => return Ok(()),
+        Some(tip) if tip != expected => return Err(moved()),
+        Some(_) => {}
+    }
+    let sent = receive.remove(&branch, expected).await;
+    let upload = Upload::open(session).await?;
+    let references = upload.references(slice::from_ref(&branch)).await?;
+    match references.get(&branch) {
+        None => Ok(()),
+        Some(tip) if *tip != expected => Err(moved()),
+        Some(_) => Err(RemoteError::Rejected {
+            remote: session.remote.clone(),
+            branch: short(&branch).to_owned(),
+            reason: sent?.reason(),
+        }),
+    }
 }
 
 /// A reference as a person calls it.

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
+    slice,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -19,7 +20,8 @@ use tokio::{
 use crate::egress::{self, Egress};
 
 use super::{
-    Chain, Checkout, OwnCommit, PushMode, Pushed, Remote, RemoteError, Request, Snapshot, Source,
+    Branch, Chain, Checkout, CommitId, OwnCommit, PushMode, Pushed, Remote, RemoteError, Request,
+    Snapshot, Source,
     commit::{self, Ground, GroundKind, Made},
     fetch::Upload,
     history,
@@ -27,7 +29,7 @@ use super::{
     local::Local,
     login::Tokens,
     objects::Objects,
-    push::{Change, Push},
+    push::{self, Change, Push},
     read::{Attempt, Snapshots, Tips, snapshot},
     store::{self, Store},
 };
@@ -127,6 +129,55 @@ impl Remote for GitRemote {
             }
         };
         within(deadline, &remote, pushing).await
+    }
+
+    async fn branches(&self, source: &Source) -> Result<BTreeSet<Branch>, RemoteError> {
+        let remote = egress::shown(&source.url);
+        let deadline = Instant::now() + source.timeout;
+        let beginning = source.push_branch.reference();
+        let listing = async {
+            if source.url.scheme() == "file" {
+                let (url, shown) = (source.url.clone(), remote.clone());
+                let listing = task::spawn_blocking(move || {
+                    Local::open(&url, &shown)?.some_branches(usize::MAX)
+                });
+                joined(listing.await, &remote)
+            } else {
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
+                let upload = Upload::open(&session).await?;
+                let found = upload.references(slice::from_ref(&beginning)).await?;
+                let names = found.keys();
+                let names = names.filter_map(|name| name.strip_prefix("refs/heads/"));
+                Ok(names.map(str::to_owned).collect())
+            }
+        };
+        let names = match timeout_at(deadline, listing).await {
+            Ok(result) => result?,
+            Err(_) => return Err(RemoteError::Timeout { remote }),
+        };
+        let alike = names
+            .iter()
+            .filter(|it| it.starts_with(source.push_branch.as_str()));
+        Ok(alike.filter_map(|it| Branch::new(it).ok()).collect())
+    }
+
+    async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {
+        let remote = egress::shown(&source.url);
+        let deadline = Instant::now() + source.timeout;
+        let removing = async {
+            if source.url.scheme() == "file" {
+                remove_local(source, tip, remote.clone()).await
+            } else {
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
+                push::remove(&session, tip.object()).await
+            }
+        };
+        match timeout_at(deadline, removing).await {
+            Ok(result) => result,
+            Err(_) => Err(RemoteError::Timeout { remote }),
+        }
     }
 }
 
@@ -459,6 +510,14 @@ async fn push_local(chain: &Chain<'_>, remote: String) -> Result<Vec<Pushed>, Re
         Ok(pushed(&change, previous))
     });
     joined(pushing.await, &remote)
+}
+
+async fn remove_local(source: &Source, tip: &CommitId, remote: String) -> Result<(), RemoteError> {
+    let (source, tip, shown) = (source.clone(), tip.object(), remote.clone());
+    let removing = task::spawn_blocking(move || {
+        Local::open(&source.url, &shown)?.remove(&source.push_branch.reference(), tip)
+    });
+    joined(removing.await, &remote)
 }
 
 /// The result of work on another thread; a panic there goes on here.

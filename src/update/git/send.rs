@@ -123,6 +123,33 @@ impl<'a> Receive<'a> {
         reports.map_err(|Malformed(detail)| session.malformed(Malformed(detail)))
     }
 
+    /// Asks the server to remove `reference`, which ends in `expected`.
+    pub(super) async fn remove(
+        &self,
+        reference: &str,
+        expected: ObjectId,
+    ) -> Result<Report, RemoteError> {
+        let (session, offer) = (self.session, &self.server.advertisement);
+        if !offer.has("delete-refs") {
+            return Err(RemoteError::Unsupported {
+                remote: session.remote.clone(),
+                reason: "it does not let references be removed".to_owned(),
+            });
+        }
+        let capabilities = self.capabilities(&[]).join(" ");
+        let command = format!(
+            "{expected} {} {reference}\0 {capabilities}",
+            self.hash.null()
+        );
+        let mut body = Vec::new();
+        packet::put(&mut body, command.as_bytes());
+        packet::put_flush(&mut body);
+        let answer = session.post(&self.server, body).await?;
+        let body = session.bytes(answer).await?;
+        Report::parse(&body, offer.has("side-band-64k"), reference)
+            .map_err(|Malformed(detail)| session.malformed(Malformed(detail)))
+    }
+
     fn capabilities(&self, options: &[PushOption]) -> Vec<String> {
         let offer = &self.server.advertisement;
         let wishes = [

@@ -18,8 +18,8 @@ use tagwright::{
     scan::{Access, Depth, Keychain, Registry, Scan, ScanError, TagFacts},
     secret::SecretRecord,
     update::git::{
-        Author, Chain, GitRemote, Login, OwnCommit, Pushed, Remote, RemoteError, Request, Snapshot,
-        Source,
+        Author, Branch, Chain, CommitId, GitRemote, Login, OwnCommit, Pushed, Remote, RemoteError,
+        Request, Snapshot, Source,
     },
 };
 use url::Url;
@@ -247,6 +247,22 @@ impl Remote for Redirected {
         let chains = chains.iter().zip(&sources);
         let chains = chains.map(|(chain, source)| Chain { source, ..*chain });
         self.remote.push_all(&chains.collect::<Vec<_>>()).await
+    }
+
+    async fn branches(&self, source: &Source) -> Result<BTreeSet<Branch>, RemoteError> {
+        let source = Source {
+            url: self.url.clone(),
+            ..source.clone()
+        };
+        self.remote.branches(&source).await
+    }
+
+    async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {
+        let source = Source {
+            url: self.url.clone(),
+            ..source.clone()
+        };
+        self.remote.remove(&source, tip).await
     }
 }
 

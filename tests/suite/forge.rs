@@ -1,0 +1,15 @@
+//! Pull requests from a look to a merge, on six simulated forges over real repositories.
+
+pub(crate) mod fake;
+mod world;
+
+mod azure_devops;
+mod bitbucket_cloud;
+mod bitbucket_data_center;
+mod gitea;
+mod github;
+mod gitlab;
+
+mod crash;
+mod life;
+mod trouble;
