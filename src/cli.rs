@@ -4,6 +4,7 @@
     reason = "this is the edge to the environment and the clock"
 )]
 
+mod action;
 mod crds;
 mod demo;
 mod explain;
@@ -150,6 +151,8 @@ enum Command {
     Lint(lint::LintArguments),
     /// Print the definitions of the three image kinds, for `kubectl apply -f -`
     Crds,
+    /// One step of a GitHub workflow: inputs and outputs by the runner's variables (see action.yml)
+    Action,
     /// Print a completion script
     Completion {
         /// The shell
@@ -267,6 +270,7 @@ fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Trouble> {
             Command::Scan(arguments) => scan::execute(arguments, output).await,
             Command::Init(arguments) => init::init(arguments, &global, output).await,
             Command::Annotate(arguments) => init::annotate(&arguments, &global, output),
+            Command::Action => action::execute(&global, output).await,
             Command::Lint(arguments) => lint::execute(arguments, &global, output).await,
             Command::Crds => Ok(crds::execute(output)),
             Command::Completion { shell } => {

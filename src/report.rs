@@ -4,6 +4,7 @@
 //! same facts in plain words. Both are made from outcomes alone, so they cannot disagree with what
 //! was done.
 
+pub mod action;
 pub mod diff;
 pub mod explain;
 pub mod init;

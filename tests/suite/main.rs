@@ -5,6 +5,7 @@
     reason = "tests start the program, read its files and look at the clock"
 )]
 
+mod action;
 mod cli;
 mod crds;
 mod forge;
