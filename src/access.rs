@@ -33,6 +33,12 @@ pub trait Vault: Sync {
         key: &ObjectKey,
     ) -> impl Future<Output = Result<SecretRecord, VaultError>> + Send;
 
+    /// The pull secrets of a ServiceAccount, which is known to a cluster only.
+    fn pull_secrets(
+        &self,
+        account: &ObjectKey,
+    ) -> impl Future<Output = Result<Vec<ObjectKey>, VaultError>> + Send;
+
     /// The credentials for an image that names none: those of the user who runs tagwright, or none.
     ///
     /// # Errors
@@ -58,6 +64,21 @@ pub enum VaultError {
     /// There is no such secret.
     #[error("there is no Secret `{0}`")]
     Missing(ObjectKey),
+    /// There is no such ServiceAccount.
+    #[error("there is no ServiceAccount `{0}`")]
+    NoAccount(ObjectKey),
+    /// Whoever keeps the secrets did not answer, or did not let us read this one.
+    #[error("cannot read {kind} `{key}`")]
+    Unavailable {
+        /// `Secret` or `ServiceAccount`.
+        kind: &'static str,
+        /// Its name.
+        key: ObjectKey,
+        /// What kind of trouble this is.
+        class: Class,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The place that a value is kept in cannot be read.
     #[error("cannot read key `{value}` of Secret `{key}` from {place}")]
     Unreadable {
@@ -86,6 +107,20 @@ pub enum VaultError {
         /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl VaultError {
+    /// What kind of trouble this is.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Unavailable { class, .. } => *class,
+            Self::Missing(_)
+            | Self::NoAccount(_)
+            | Self::Unreadable { .. }
+            | Self::AmbientGit { .. }
+            | Self::Ambient { .. } => Class::Config,
+        }
+    }
 }
 
 /// Why a door stays shut.
@@ -123,7 +158,10 @@ pub enum AccessError {
 impl AccessError {
     /// What kind of trouble this is.
     pub fn class(&self) -> Class {
-        Class::Config
+        match self {
+            Self::Vault(error) => error.class(),
+            Self::Unfit { .. } | Self::Route { .. } | Self::Keychain { .. } => Class::Config,
+        }
     }
 }
 
@@ -137,18 +175,21 @@ pub async fn registry(
     connection: &Connection,
     image: &Repository,
 ) -> Result<Access, AccessError> {
-    let keychain = match &connection.credentials {
-        None => vault.ambient_keychain(image)?,
-        Some(key) => {
-            let record = vault.open(key).await?;
-            Keychain::from_secret(&record, &connection.token_realms).map_err(|source| {
-                AccessError::Keychain {
-                    key: key.clone(),
-                    source,
-                }
-            })?
-        }
+    let mut secrets = Vec::from_iter(connection.credentials.clone());
+    if let Some(account) = &connection.pull_account {
+        secrets.extend(vault.pull_secrets(account).await?);
+    }
+    let mut keychain = if secrets.is_empty() {
+        vault.ambient_keychain(image)?
+    } else {
+        Keychain::default()
     };
+    for key in secrets {
+        let record = vault.open(&key).await?;
+        let found = Keychain::from_secret(&record, &connection.token_realms);
+        let found = found.map_err(|source| AccessError::Keychain { key, source })?;
+        keychain = keychain.merge(found);
+    }
     let mut route = Route {
         plain_http: connection.plain_http,
         ..Route::default()

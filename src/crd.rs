@@ -8,6 +8,7 @@ mod definition;
 mod policy;
 mod pull_request;
 mod rules;
+mod selector;
 mod status;
 mod yaml;
 
@@ -18,6 +19,7 @@ use serde::Deserialize;
 
 pub use self::{
     definition::definitions,
+    selector::{LabelOperator, LabelRequirement, LabelSelector},
     status::{
         Condition, HeldValue, ImagePolicyStatus, ImageRef, ImageRepositoryStatus,
         ImageUpdateAutomationStatus, ScanResult, SkippedPlace,
@@ -198,8 +200,9 @@ pub struct NamespaceSelector {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageUpdateAutomationSpec {
-    /// The GitRepository.
-    pub source_ref: SourceReference,
+    /// The GitRepository; not needed where `git.url` is given.
+    #[serde(default)]
+    pub source_ref: Option<SourceReference>,
     /// What is checked out, committed and pushed.
     #[serde(default)]
     pub git: Option<GitSpec>,
@@ -244,6 +247,15 @@ pub enum SourceKind {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitSpec {
+    /// The address of the Git repository, where there is no GitRepository for it. Ours.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// The Secret with the credentials for `url`. Ours.
+    #[serde(default)]
+    pub secret_ref: Option<LocalReference>,
+    /// A Secret with a proxy on the way to `url`. Ours.
+    #[serde(default)]
+    pub proxy_secret_ref: Option<LocalReference>,
     /// What is read.
     #[serde(default)]
     pub checkout: Option<CheckoutSpec>,
@@ -372,44 +384,6 @@ pub enum PushModeName {
     Stack,
 }
 
-/// `ImageUpdateAutomation.spec.policySelector`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelector {
-    /// All of these must match.
-    #[serde(default)]
-    pub match_labels: BTreeMap<String, String>,
-    /// And all of these.
-    #[serde(default)]
-    pub match_expressions: Vec<LabelRequirement>,
-}
-
-/// One requirement of a [`LabelSelector`].
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelRequirement {
-    /// The label.
-    pub key: String,
-    /// How it is compared.
-    pub operator: LabelOperator,
-    /// With what.
-    #[serde(default)]
-    pub values: Vec<String>,
-}
-
-/// The operator of a [`LabelRequirement`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-pub enum LabelOperator {
-    /// The label is one of the values.
-    In,
-    /// The label is missing or none of the values.
-    NotIn,
-    /// The label is there.
-    Exists,
-    /// The label is missing.
-    DoesNotExist,
-}
-
 /// `ImageUpdateAutomation.spec.update`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -476,7 +450,7 @@ pub enum UpdateStrategy {
 }
 
 /// `GitRepository.spec`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GitRepositorySpec {
     /// The address.

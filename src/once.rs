@@ -204,6 +204,10 @@ impl Vault for DocumentVault<'_> {
         open(key, source.ok_or_else(|| VaultError::Missing(key.clone()))?)
     }
 
+    async fn pull_secrets(&self, account: &ObjectKey) -> Result<Vec<ObjectKey>, VaultError> {
+        Err(VaultError::NoAccount(account.clone()))
+    }
+
     fn ambient_keychain(&self, image: &Repository) -> Result<Keychain, VaultError> {
         let Some(path) = &self.docker_config else {
             return Ok(Keychain::default());

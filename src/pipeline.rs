@@ -20,12 +20,12 @@ use serde::Serialize;
 
 pub use self::{
     decide::{
-        Deliberation, Question, Scope, check_files, decide_files, deliberate, described,
+        Deliberation, Question, Scope, check_files, choose, decide_files, deliberate, described,
         inline_policy, question,
     },
     facts::{FactsError, MAX_LOOKUPS, MAX_NEWEST, complete},
     groups::groups,
-    listings::{Asked, Listings},
+    listings::{Asked, Listing, Listings},
     propose::{Doors, propose},
     settings::with_settings,
 };

@@ -6,14 +6,17 @@ mod image;
 mod pull_request;
 mod secret;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Config, ConfigError, ConfigFile, Fault, ObjectKey, Origin,
+    Config, ConfigError, ConfigFile, Fault, ObjectKey, Origin, Reading,
     document::{self, Node, Place},
     fault::Faults,
     schema::Schema,
@@ -40,25 +43,47 @@ const SOURCE_KINDS: [&str; 6] = [
 
 /// Reads and checks documents.
 pub(super) fn config(files: &[ConfigFile], namespace: &str) -> Result<Config, ConfigError> {
-    let mut documents = Documents::new(namespace);
+    let mut documents = Documents::new(namespace, Habitat::Files);
     for file in files {
         documents.read(file);
     }
-    let mut config = Config::default();
-    secret::build(&mut documents, &mut config);
-    image::build(&mut documents, &mut config);
-    automation::build(&mut documents, &mut config);
-    config.warnings = documents.warnings;
-    config.warnings.sort();
-    if documents.faults.is_empty() {
+    let Reading { config, faults } = documents.build();
+    if faults.is_empty() {
         Ok(config)
     } else {
-        documents.faults.sort();
-        documents.faults.dedup();
-        Err(ConfigError {
-            faults: documents.faults,
-        })
+        Err(ConfigError { faults })
     }
+}
+
+/// Reads objects as an API server holds them: what is faulty is left out.
+pub(super) fn objects<'a>(objects: impl IntoIterator<Item = &'a Value>) -> Reading {
+    let mut documents = Documents::new("default", Habitat::Cluster);
+    for object in objects {
+        documents.sort(&object_name(object), Node::of(object));
+    }
+    documents.build()
+}
+
+/// What faults of an object are listed under: `ImagePolicy apps/web`.
+pub(super) fn object_name(object: &Value) -> String {
+    let word = |pointer| object.pointer(pointer).and_then(Value::as_str);
+    format!(
+        "{} {}/{}",
+        word("/kind").unwrap_or_default(),
+        word("/metadata/namespace").unwrap_or_default(),
+        word("/metadata/name").unwrap_or_default()
+    )
+}
+
+/// Where the documents come from, and so what may be missing among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Habitat {
+    /// Files: everything that is referred to has to be there, and a field that is not known is a
+    /// mistake.
+    Files,
+    /// An API server: Secrets are opened when they are needed, and a field that is not known belongs
+    /// to a newer version of the kind.
+    Cluster,
 }
 
 /// A document that fits its schema, with everything needed to point at a part of it.
@@ -101,7 +126,7 @@ impl<T> Document<T> {
 /// The documents by kind, before references are followed.
 struct Documents {
     namespace: String,
-    schemas: Schemas,
+    habitat: Habitat,
     repositories: Vec<Document<ImageRepository>>,
     policies: Vec<Document<ImagePolicy>>,
     automations: Vec<Document<ImageUpdateAutomation>>,
@@ -118,6 +143,15 @@ struct Documents {
     warnings: Vec<Fault>,
 }
 
+/// The schemas of the kinds, compiled once.
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| Schemas {
+    repository: Schema::of::<ImageRepository>(),
+    policy: Schema::of::<ImagePolicy>(),
+    automation: Schema::of::<ImageUpdateAutomation>(),
+    source: Schema::of::<GitRepository>(),
+    secret: Schema::of::<SecretDocument>(),
+});
+
 struct Schemas {
     repository: Schema,
     policy: Schema,
@@ -127,16 +161,10 @@ struct Schemas {
 }
 
 impl Documents {
-    fn new(namespace: &str) -> Self {
+    fn new(namespace: &str, habitat: Habitat) -> Self {
         Self {
             namespace: namespace.to_owned(),
-            schemas: Schemas {
-                repository: Schema::of::<ImageRepository>(),
-                policy: Schema::of::<ImagePolicy>(),
-                automation: Schema::of::<ImageUpdateAutomation>(),
-                source: Schema::of::<GitRepository>(),
-                secret: Schema::of::<SecretDocument>(),
-            },
+            habitat,
             repositories: Vec::new(),
             policies: Vec::new(),
             automations: Vec::new(),
@@ -149,6 +177,22 @@ impl Documents {
             seen: BTreeMap::new(),
             faults: Vec::new(),
             warnings: Vec::new(),
+        }
+    }
+
+    /// Follows the references between the documents.
+    fn build(mut self) -> Reading {
+        let mut config = Config::default();
+        secret::build(&mut self, &mut config);
+        image::build(&mut self, &mut config);
+        automation::build(&mut self, &mut config);
+        config.warnings = self.warnings;
+        config.warnings.sort();
+        self.faults.sort();
+        self.faults.dedup();
+        Reading {
+            config,
+            faults: self.faults,
         }
     }
 
@@ -292,9 +336,12 @@ impl Documents {
         kind: &'static str,
         schema: impl Fn(&Schemas) -> &Schema,
     ) -> Option<Document<T>> {
-        let json = node.to_json();
+        let mut json = node.to_json();
         let before = self.faults.len();
-        schema(&self.schemas).check(
+        if self.habitat == Habitat::Cluster {
+            schema(&SCHEMAS).prune(&mut json);
+        }
+        schema(&SCHEMAS).check(
             &node,
             &json,
             &mut Faults {
@@ -308,7 +355,7 @@ impl Documents {
             self.note(file, &node, kind, &key);
         }
         let (json, mended) = if self.faults.len() > before {
-            schema(&self.schemas).mended(json)?
+            schema(&SCHEMAS).mended(json)?
         } else {
             (json, BTreeSet::new())
         };
@@ -423,9 +470,80 @@ impl Documents {
             namespace: at.key.namespace.clone(),
             name: name?.to_owned(),
         };
-        self.dangling(at, &format!("{pointer}/name"), "Secret", &key);
+        if self.habitat == Habitat::Files {
+            self.dangling(at, &format!("{pointer}/name"), "Secret", &key);
+        }
         self.faults
             .extend(self.secret_faults.get(&key).into_iter().flatten().cloned());
         Some(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::config::{Config, Reading};
+
+    fn object(kind: &str, name: &str, spec: &Value) -> Value {
+        json!({"apiVersion": "image.toolkit.fluxcd.io/v1", "kind": kind, "spec": spec,
+            "metadata": {"name": name, "namespace": "apps", "uid": "u", "managedFields": []}})
+    }
+
+    #[test]
+    fn one_faulty_object_takes_nothing_from_the_others() {
+        let image = |image: &str| json!({"image": image, "interval": "5m"});
+        let good = object("ImageRepository", "good", &image("registry.test/web"));
+        let poison = [
+            object(
+                "ImageRepository",
+                "a",
+                &json!({"image": 7, "interval": "5m"}),
+            ),
+            object("ImageRepository", "b", &image("HTTPS://x")),
+            object(
+                "ImageRepository",
+                "c",
+                &json!({"image": "registry.test/x", "interval": "-5m"}),
+            ),
+            object(
+                "ImagePolicy",
+                "d",
+                &json!({"policy": {}, "imageRepositoryRef": {"name": "good"}}),
+            ),
+            json!({"kind": "ImageRepository", "apiVersion": "image.toolkit.fluxcd.io/v1"}),
+        ];
+        let Reading { config, faults } = Config::of_objects(poison.iter().chain([&good]));
+        assert!(
+            config.images.keys().any(|key| key.name == "good"),
+            "{faults:?}"
+        );
+        for name in ["a", "b", "c", "d"] {
+            let names = faults.iter().map(|it| it.file.rsplit('/').next());
+            assert!(
+                names.clone().any(|it| it == Some(name)),
+                "{name}: {faults:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_cluster_may_hold_secrets_and_fields_that_nobody_told_us_of() {
+        let spec = json!({"image": "registry.test/web", "interval": "5m", "fieldOfTomorrow": {},
+            "secretRef": {"name": "pull", "kind": "Secret"}, "serviceAccountName": "puller"});
+        let Reading { config, faults } =
+            Config::of_objects([&object("ImageRepository", "web", &spec)]);
+        assert!(faults.is_empty(), "{faults:?}");
+        let source = config.images.values().next().expect("it is read");
+        let secret = source.connection.credentials.as_ref();
+        assert_eq!(
+            secret.map(ToString::to_string).as_deref(),
+            Some("apps/pull")
+        );
+        let account = source.connection.pull_account.as_ref();
+        assert_eq!(
+            account.map(ToString::to_string).as_deref(),
+            Some("apps/puller")
+        );
     }
 }

@@ -53,6 +53,21 @@ pub(super) fn read(text: &str) -> Result<Vec<Node>, SyntaxTrouble> {
 }
 
 impl Node {
+    /// A value that was never text: everything stands nowhere.
+    pub(super) fn of(value: &Value) -> Self {
+        let place = Place { line: 0, column: 0 };
+        let tree = match value {
+            Value::Array(items) => Tree::Sequence(items.iter().map(Self::of).collect()),
+            Value::Object(fields) => {
+                let entries = fields.iter();
+                let entries = entries.map(|(key, field)| (key.clone(), place, Self::of(field)));
+                Tree::Mapping(entries.collect())
+            }
+            scalar => Tree::Scalar(scalar.clone()),
+        };
+        Self { place, tree }
+    }
+
     /// Where the value at a JSON pointer stands; where it is missing, its nearest ancestor.
     pub(super) fn place_at(&self, pointer: &str) -> Place {
         let mut node = self;

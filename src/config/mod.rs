@@ -117,6 +117,8 @@ pub struct ImageSource {
 pub struct Connection {
     /// The docker configuration; where there is none, the one of the user who runs tagwright.
     pub credentials: Option<ObjectKey>,
+    /// The ServiceAccount whose pull secrets are used too; known to a cluster only.
+    pub pull_account: Option<ObjectKey>,
     /// The certificates.
     pub certificates: Option<ObjectKey>,
     /// The proxy.
@@ -302,7 +304,29 @@ pub enum SecretValue {
     File(String),
 }
 
+/// What came of objects: what can be worked with, and what is wrong with the rest.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Everything that has no fault.
+    pub config: Config,
+    /// The faults; [`Fault::file`] is the name that [`object_name`] gives.
+    pub faults: Vec<Fault>,
+}
+
+/// What the faults of an object are listed under: `ImagePolicy apps/web`.
+pub fn object_name(object: &serde_json::Value) -> String {
+    build::object_name(object)
+}
+
 impl Config {
+    /// Reads and checks objects as an API server holds them, each of them JSON with its kind.
+    ///
+    /// One tenant's mistake must not stop another: what is faulty is left out and told. Secrets are
+    /// not among the objects; they are opened when they are needed.
+    pub fn of_objects<'a>(objects: impl IntoIterator<Item = &'a serde_json::Value>) -> Reading {
+        build::objects(objects)
+    }
+
     /// Reads and checks documents; `namespace` is where those without one belong.
     ///
     /// # Errors

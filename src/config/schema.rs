@@ -47,6 +47,23 @@ impl Schema {
         }
     }
 
+    /// Takes the fields out that the schema does not know, as an API server does.
+    pub(super) fn prune(&self, value: &mut Value) {
+        for _ in 0..MAX_MENDINGS {
+            let unknown = self
+                .validator
+                .iter_errors(value)
+                .flat_map(|it| unknown(&it));
+            let unknown = unknown.collect::<Vec<_>>();
+            if unknown.is_empty() {
+                return;
+            }
+            for mending in unknown {
+                mending.carry_out(value);
+            }
+        }
+    }
+
     /// The value with everything that the schema does not allow taken out, and everything that it
     /// requires put in; the pointers say where. Nothing where that does not come to an end.
     ///
@@ -201,6 +218,20 @@ fn choice(
         ),
         hint,
     )
+}
+
+/// The fields that the schema does not know at an error's place.
+fn unknown(error: &ValidationError<'_>) -> Vec<Mending> {
+    match error.kind() {
+        ValidationErrorKind::AnyOf { context } => context
+            .first()
+            .into_iter()
+            .flatten()
+            .flat_map(unknown)
+            .collect(),
+        ValidationErrorKind::AdditionalProperties { .. } => mendings(error),
+        _ => Vec::new(),
+    }
 }
 
 /// One step towards a value that the schema allows.

@@ -2,13 +2,18 @@
 //! follows from both.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{Listings, Ports, facts::complete, listings::Asked};
+use super::{
+    Listings, Ports,
+    facts::{FactsError, complete},
+    listings::Asked,
+};
 use crate::{
     access::{self, Vault},
     config::{Config, Connection, duration},
@@ -17,7 +22,7 @@ use crate::{
     nearest::nearest,
     parallel,
     policy::{self, DigestReflection, Policy, PolicyName, Preset},
-    scan::{Registry, Scan},
+    scan::{Access, Registry, Scan},
     update::{
         PolicyKey, formats,
         git::SourceFile,
@@ -223,11 +228,10 @@ async fn decide<R: Registry, G, V: Vault>(
     };
     let currents = plan::current_tags(files, key, &image);
     let place = (&listed, &access);
-    let scan = match complete(&ports.registry, place, &policy, &scan, &currents).await {
-        Ok(scan) => scan,
+    let (scan, choices) = match choose(&ports.registry, place, &policy, &scan, &currents).await {
+        Ok(chosen) => chosen,
         Err(error) => return Decision::Unavailable(told(&error, error.hint())),
     };
-    let choices = choices(&policy, &scan, currents);
     let mut decided = Decided {
         image,
         advice: advice(&policy, &scan, &choices),
@@ -249,14 +253,31 @@ async fn decide<R: Registry, G, V: Vault>(
     Decision::Decided(Box::new(decided))
 }
 
+/// Looks up what a policy has to know, and asks it what it says for each tag that is in Git.
+///
+/// # Errors
+///
+/// The registry could not tell, or was to be asked for too much.
+pub async fn choose<'s, R: Registry>(
+    registry: &R,
+    place: (&Repository, &Access),
+    policy: &Policy,
+    scan: &'s Scan,
+    currents: &BTreeSet<Option<String>>,
+) -> Result<(Cow<'s, Scan>, BTreeMap<Option<String>, Choice>), FactsError> {
+    let scan = complete(registry, place, policy, scan, currents).await?;
+    let choices = choices(policy, &scan, currents);
+    Ok((scan, choices))
+}
+
 /// What the policy says for each tag that is in Git; it is the time of the scan.
 fn choices(
     policy: &Policy,
     scan: &Scan,
-    currents: BTreeSet<Option<String>>,
+    currents: &BTreeSet<Option<String>>,
 ) -> BTreeMap<Option<String>, Choice> {
     let decider = policy::Decider::new(policy, scan, scan.finished);
-    let choices = currents.into_iter().map(|current| {
+    let choices = currents.iter().cloned().map(|current| {
         let (verdict, stages) = decider.verdict(current.as_deref());
         let policy::Stages {
             listed, candidates, ..
@@ -388,6 +409,7 @@ fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
         .cloned()
         .unwrap_or_else(|| Connection {
             credentials: None,
+            pull_account: None,
             certificates: None,
             proxy: None,
             token_realms: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::OnceCell;
@@ -38,9 +38,12 @@ struct Key {
     sifted_for: Option<BTreeSet<PolicyKey>>,
 }
 
+/// What a listing came to.
+pub type Listing = Result<Arc<Scan>, Arc<ScanError>>;
+
 #[derive(Clone, Debug)]
-struct Listing {
-    result: Result<Arc<Scan>, Arc<ScanError>>,
+struct Shared {
+    result: Listing,
     /// For whom it was sifted, if it was.
     sifted_for: BTreeSet<PolicyKey>,
 }
@@ -48,10 +51,32 @@ struct Listing {
 /// The listings of one run.
 #[derive(Debug, Default)]
 pub struct Listings {
-    cells: Mutex<HashMap<Key, Arc<OnceCell<Listing>>>>,
+    cells: Mutex<HashMap<Key, Arc<OnceCell<Shared>>>>,
 }
 
 impl Listings {
+    /// Takes over the whole listing that somebody made before this run, who asked with the same rights.
+    pub fn know(&self, repository: &Repository, connection: &Connection, listing: Listing) {
+        let key = Key {
+            connection: connection.clone(),
+            repository: repository.clone(),
+            sifted_for: None,
+        };
+        let shared = Shared {
+            result: listing,
+            sifted_for: BTreeSet::new(),
+        };
+        let cell = Arc::new(OnceCell::new_with(Some(shared)));
+        self.locked().insert(key, cell);
+    }
+
+    /// The cells; a panic while the lock is held leaves a complete map, so a poisoned lock is usable.
+    fn locked(&self) -> MutexGuard<'_, HashMap<Key, Arc<OnceCell<Shared>>>> {
+        self.cells
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// Lists a repository, or gives what an earlier caller got in this run.
     ///
     /// # Errors
@@ -82,20 +107,13 @@ impl Listings {
         asked: &Asked<'_>,
         sifted_for: Option<BTreeSet<PolicyKey>>,
         company: &BTreeSet<PolicyKey>,
-    ) -> Listing {
+    ) -> Shared {
         let key = Key {
             connection: asked.connection.clone(),
             repository: asked.repository.clone(),
             sifted_for,
         };
-        let cell = {
-            // A panic while the lock is held leaves a complete map: a poisoned lock is usable.
-            let mut cells = self
-                .cells
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            Arc::clone(cells.entry(key).or_default())
-        };
+        let cell = Arc::clone(self.locked().entry(key).or_default());
         let listing = cell.get_or_init(|| async {
             let is_considered = |tag: &str| {
                 asked
@@ -117,7 +135,7 @@ impl Listings {
                 ),
                 Err(error) => tracing::debug!(repository = %repository, %error, "scan failed"),
             }
-            Listing {
+            Shared {
                 result: listing.map(Arc::new).map_err(Arc::new),
                 sifted_for: company.clone(),
             }

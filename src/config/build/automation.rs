@@ -1,14 +1,11 @@
 //! `ImageUpdateAutomation` and the `GitRepository` that it refers to.
 
+mod source;
 mod targets;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use super::{Config, Document, Documents, ObjectKey, pull_request};
+use super::{Config, Document, Documents, Habitat, ObjectKey, pull_request};
 use crate::{
     config::{
         Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration,
@@ -16,14 +13,14 @@ use crate::{
     },
     crd::{
         self, CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec,
-        ImageUpdateAutomation, LabelOperator, LabelSelector, PushModeName, VerificationMode,
+        ImageUpdateAutomation, LabelOperator, PushModeName, VerificationMode,
     },
     nearest::nearest,
     policy::PolicyName,
     update::{
         git::{
-            self, Author, Branch, Checkout, CommitId, NameError, PushMode, PushOption,
-            PushSettings, Refspec, Subject, UpdatePath,
+            Author, Branch, Checkout, CommitId, NameError, PushMode, PushOption, PushSettings,
+            Refspec, Subject, UpdatePath,
         },
         message::Trailer,
         targets::{Rule, Targets},
@@ -75,15 +72,6 @@ fn automation(
 ) -> Option<Automation> {
     let spec = &document.value.spec;
     let policies = selected(documents, document);
-    let reference = &spec.source_ref;
-    let source = ObjectKey {
-        namespace: reference
-            .namespace
-            .clone()
-            .unwrap_or_else(|| document.key.namespace.clone()),
-        name: reference.name.clone(),
-    };
-    documents.dangling(document, "/spec/sourceRef/name", "GitRepository", &source);
     let Some(git) = &spec.git else {
         let message = "missing field `spec.git`".to_owned();
         let hint = "it says who commits: `git: {commit: {author: {email: …}}}`";
@@ -93,10 +81,11 @@ fn automation(
     let message = message(documents, document, git);
     let path = update_path(documents, document);
     let rules = rules(documents, document, &policies);
-    let source = sources.iter().find(|it| it.key == source)?;
+    let own = source::inline(document, git);
+    let source = source::find(documents, document, own.as_ref(), sources)?;
     let author = author(&git.commit.author);
     let targets = targets::build(documents, document, config, &policies);
-    let remote = remote(documents, document, git, source, path)?;
+    let remote = remote(documents, document, git, &source, path)?;
     Some(Automation {
         key: document.key.clone(),
         pull_request: pull_request::build(documents, document, git, &remote).ok()?,
@@ -164,22 +153,25 @@ fn remote(
     documents: &mut Documents,
     document: &Document<ImageUpdateAutomation>,
     git: &GitSpec,
-    source: &Document<GitRepository>,
+    source: &source::Place<'_>,
     path: Option<UpdatePath>,
 ) -> Option<RemoteSettings> {
-    let url = address(documents, source);
-    let spec = &source.value.spec;
-    let provider = provider(documents, source);
+    let url = source::address(documents, source);
+    let described = source.document;
+    let spec = &described.value.spec;
+    let provider = provider(documents, described);
     let name = |reference: &Option<crate::crd::LocalReference>| {
         reference.as_ref().map(|it| it.name.clone())
     };
     let credentials = name(&spec.secret_ref);
-    let credentials = documents.secret(source, "/spec/secretRef", credentials.as_deref());
+    let pointer = format!("{}/secretRef", source.at);
+    let credentials = documents.secret(described, &pointer, credentials.as_deref());
     let proxy = name(&spec.proxy_secret_ref);
-    let proxy = documents.secret(source, "/spec/proxySecretRef", proxy.as_deref());
+    let pointer = format!("{}/proxySecretRef", source.at);
+    let proxy = documents.secret(described, &pointer, proxy.as_deref());
     let signing_key = signing_key(documents, document, git);
-    let (checkout, push_branch) = references(documents, document, git, source)?;
-    let verify = verification(documents, source, &checkout);
+    let (checkout, push_branch) = references(documents, document, git, described)?;
+    let verify = verification(documents, described, &checkout);
     let push = push_settings(documents, document, git, &push_branch);
     Some(RemoteSettings {
         url: url?,
@@ -306,18 +298,6 @@ fn push_settings(
         refspec: refspec.ok()?,
         options: options.ok()?,
     })
-}
-
-fn address(documents: &mut Documents, source: &Document<GitRepository>) -> Option<url::Url> {
-    match git::remote_url(&source.value.spec.url) {
-        Ok(url) => Some(url),
-        Err(error) => {
-            let hint = error.hint();
-            let message = format!("`spec.url`: {error}");
-            source.fault(&mut documents.faults, "/spec/url", message, hint.as_deref());
-            None
-        }
-    }
 }
 
 fn update_path(
@@ -474,30 +454,12 @@ fn selected(
         .iter()
         .filter(|(key, _)| key.namespace == *own);
     in_namespace
-        .filter(|(_, labels)| matches(&selector, labels))
+        .filter(|(_, labels)| selector.matches(labels))
         .map(|(key, _)| PolicyName {
             namespace: key.namespace.clone(),
             name: key.name.clone(),
         })
         .collect()
-}
-
-fn matches(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    let all_labels = selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value));
-    all_labels
-        && selector.match_expressions.iter().all(|requirement| {
-            let value = labels.get(&requirement.key);
-            let listed = value.is_some_and(|value| requirement.values.contains(value));
-            match requirement.operator {
-                LabelOperator::In => listed,
-                LabelOperator::NotIn => !listed,
-                LabelOperator::Exists => value.is_some(),
-                LabelOperator::DoesNotExist => value.is_none(),
-            }
-        })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod constraint;
 
 use std::time::Duration;
 
-use super::{Config, Document, Documents, ObjectKey};
+use super::{Config, Document, Documents, Habitat, ObjectKey};
 use crate::{
     config::{Connection, ImageSource, NamedPolicy, duration},
     crd::{
@@ -97,8 +97,16 @@ fn source(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
     ]
     .map(|(pointer, name)| documents.secret(document, pointer, name.as_deref()));
     let timeout = spec.timeout.as_deref().unwrap_or(&spec.interval);
+    let pull_account = spec.service_account_name.as_ref();
+    let pull_account = pull_account
+        .filter(|_| spec.provider == RegistryProvider::Generic)
+        .map(|name| ObjectKey {
+            namespace: document.key.namespace.clone(),
+            name: name.clone(),
+        });
     let connection = Connection {
         credentials,
+        pull_account: pull_account.filter(|_| documents.habitat == Habitat::Cluster),
         certificates,
         proxy,
         token_realms: token_realms(documents, document),
@@ -131,7 +139,7 @@ fn warn_of_cluster_only_fields(documents: &mut Documents, document: &Document<Im
             Some(hint),
         );
     }
-    if spec.service_account_name.is_some() {
+    if spec.service_account_name.is_some() && documents.habitat == Habitat::Files {
         let message = "pull secrets of a ServiceAccount are known to a cluster only".to_owned();
         let hint = "name the pull secret in `secretRef`";
         let pointer = "/spec/serviceAccountName";

@@ -274,6 +274,10 @@ impl Vault for Documents<'_> {
         self.0.open(key).await
     }
 
+    async fn pull_secrets(&self, account: &ObjectKey) -> Result<Vec<ObjectKey>, VaultError> {
+        Err(VaultError::NoAccount(account.clone()))
+    }
+
     fn ambient_keychain(&self, _: &Repository) -> Result<Keychain, VaultError> {
         Ok(Keychain::default())
     }
