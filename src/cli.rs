@@ -5,6 +5,8 @@
 )]
 
 mod action;
+#[cfg(feature = "controller")]
+mod controller;
 mod crds;
 mod demo;
 mod explain;
@@ -149,6 +151,9 @@ enum Command {
     Annotate(init::AnnotateArguments),
     /// Check every marker of a folder; exit code 1 on findings
     Lint(lint::LintArguments),
+    /// Watch the objects of a cluster and keep Git current, until asked to stop
+    #[cfg(feature = "controller")]
+    Controller(Box<controller::ControllerArguments>),
     /// Print the definitions of the three image kinds, for `kubectl apply -f -`
     Crds,
     /// One step of a GitHub workflow: inputs and outputs by the runner's variables (see action.yml)
@@ -243,6 +248,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Colour::Never => anstream::ColorChoice::Never.write_global(),
     }
     let mut output = Output::new(arguments.global.output);
+    #[cfg(feature = "controller")]
+    let arguments = with_own_log(arguments);
     let result = start_log(&arguments.global).and_then(|()| execute(arguments, &mut output));
     let exit = result.unwrap_or_else(|trouble| {
         output.trouble(&trouble);
@@ -272,6 +279,8 @@ fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Trouble> {
             Command::Annotate(arguments) => init::annotate(&arguments, &global, output),
             Command::Action => action::execute(&global, output).await,
             Command::Lint(arguments) => lint::execute(arguments, &global, output).await,
+            #[cfg(feature = "controller")]
+            Command::Controller(arguments) => controller::execute(*arguments).await,
             Command::Crds => Ok(crds::execute(output)),
             Command::Completion { shell } => {
                 let mut script = Vec::new();
@@ -282,6 +291,15 @@ fn execute(arguments: Arguments, output: &mut Output) -> Result<Exit, Trouble> {
             }
         }
     })
+}
+
+/// The controller's log has the flags of Flux's.
+#[cfg(feature = "controller")]
+fn with_own_log(mut arguments: Arguments) -> Arguments {
+    if let Command::Controller(own) = &arguments.command {
+        own.set_log(&mut arguments.global);
+    }
+    arguments
 }
 
 fn start_log(global: &Global) -> Result<(), Trouble> {

@@ -35,7 +35,7 @@
 //!    compare-and-swap.
 //! 6. Where requests are asked for, [`pipeline::propose`] does 5. for each group of changes, and asks
 //!    [`update::forge::life`] for the next step of its request until there is none.
-//! 7. [`report`] tells what happened, in words and in JSON.
+//! 7. [`report`] tells what happened, in words and in JSON; `controller` tells it in conditions.
 //!
 //! # The rooms
 //!
@@ -53,6 +53,7 @@
 //! | [`pipeline`] | the order; retry on a lost race | environment, stdout |
 //! | [`report`] | outcomes → text, JSON | how it is delivered |
 //! | [`once`], [`cli`] | where configuration comes from, clock, environment, exit code | – |
+//! | `controller` (feature) | watches, queues, conditions, events, leases | environment, stdout |
 //! | [`fixture`] | simulated registries and repositories, for `demo` and the tests | – |
 //!
 //! Four ports, as generics: [`scan::Registry`], [`update::git::Remote`], [`access::Vault`], and
@@ -87,6 +88,8 @@ pub mod pipeline;
 pub mod report;
 
 pub mod cli;
+#[cfg(feature = "controller")]
+pub mod controller;
 pub mod once;
 
 pub mod fixture;
