@@ -1,10 +1,10 @@
 //! In a cluster: objects → configuration → pipeline → conditions.
 //!
-//! Four kinds are watched into [`world`]; what a change concerns is put into the [`queue`] of its
-//! kind, and [`work`] takes it from there to [`reconcile`], which is the same for all kinds but for
-//! one step: [`repository`] scans, [`policy`] decides, [`automation`] runs the pipeline. What came
+//! Four kinds are watched into `world`; what a change concerns is put into the `queue` of its
+//! kind, and `work` takes it from there to `reconcile`, which is the same for all kinds but for
+//! one step: `repository` scans, `policy` decides, `automation` runs the pipeline. What came
 //! of it is written as conditions, where it differs from what stands there, and told as an
-//! [`event`]. Status is an output: no decision reads it.
+//! `event`. Status is an output: no decision reads it.
 #![expect(
     clippy::disallowed_methods,
     reason = "a run mode: this is its edge to the clock"

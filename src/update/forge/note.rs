@@ -3,7 +3,7 @@
 //! There is no database: the next run, on whatever machine, reads back from the request itself which
 //! automation it belongs to and how far the last run got. The note is a link reference that nothing
 //! refers to, which every Markdown renders as nothing; its JSON is in base64, so that no tag or image
-//! name can end it. What we write stands between it and [`END`]; a person's words around them stay.
+//! name can end it. What we write stands between it and `END`; a person's words around them stay.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
