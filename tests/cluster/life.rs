@@ -299,7 +299,7 @@ async fn deleted_objects_go(world: &World) {
         world.delete(kind, "apps").await;
         until(&format!("{kind} is gone"), || world.is_gone(kind, "apps")).await;
     }
-    world
-        .until_ready("ImagePolicy", "guests", ("False", "InvalidPolicy", ""))
-        .await;
+    // What is gone is told as what nobody may see, and before what is wrong with the policy.
+    let denied = ("False", "AccessDenied", "missing ACL labels");
+    world.until_ready("ImagePolicy", "guests", denied).await;
 }

@@ -99,36 +99,61 @@ impl DockerRegistry {
 
     /// Puts a manifest under a tag into the registry's storage; returns its digest.
     pub(crate) fn manifest(&self, repository: &str, tag: &str, manifest: &[u8]) -> String {
-        let mut hex = String::new();
-        for byte in Sha256::digest(manifest) {
-            hex.push_str(&format!("{byte:02x}"));
-        }
-        let root = self.data.join("docker/registry/v2");
-        let write = |path: PathBuf, bytes: &[u8]| {
-            fs::create_dir_all(path.parent().expect("it is inside"))
-                .expect("storage can be written");
-            fs::write(path, bytes).expect("storage can be written");
-        };
-        let link = format!("sha256:{hex}");
-        write(
-            root.join(format!("blobs/sha256/{}/{hex}/data", &hex[..2])),
-            manifest,
-        );
-        let manifests = root.join(format!("repositories/{repository}/_manifests"));
-        write(
-            manifests.join(format!("revisions/sha256/{hex}/link")),
-            link.as_bytes(),
-        );
-        write(
-            manifests.join(format!("tags/{tag}/current/link")),
-            link.as_bytes(),
-        );
-        write(
-            manifests.join(format!("tags/{tag}/index/sha256/{hex}/link")),
-            link.as_bytes(),
-        );
-        link
+        let digest = self.revision(repository, manifest);
+        let tag = self
+            .repository(repository)
+            .join("_manifests/tags")
+            .join(tag);
+        link(&tag.join("current"), &digest);
+        link(&tag.join("index").join(folded(&digest)), &digest);
+        digest
     }
+
+    /// Puts a manifest that no tag names, such as an index's child; returns its digest.
+    pub(crate) fn revision(&self, repository: &str, manifest: &[u8]) -> String {
+        self.stored(repository, "_manifests/revisions", manifest)
+    }
+
+    /// Puts a blob, such as an image's config; returns its digest.
+    pub(crate) fn blob(&self, repository: &str, bytes: &[u8]) -> String {
+        self.stored(repository, "_layers", bytes)
+    }
+
+    /// Puts bytes, and a link under `links` that makes them the repository's own.
+    fn stored(&self, repository: &str, links: &str, bytes: &[u8]) -> String {
+        let mut digest = "sha256:".to_owned();
+        for byte in Sha256::digest(bytes) {
+            digest.push_str(&format!("{byte:02x}"));
+        }
+        let hex = &digest["sha256:".len()..];
+        let blobs = self.root().join("blobs/sha256").join(&hex[..2]).join(hex);
+        write(&blobs.join("data"), bytes);
+        let links = self.repository(repository).join(links);
+        link(&links.join(folded(&digest)), &digest);
+        digest
+    }
+
+    fn root(&self) -> PathBuf {
+        self.data.join("docker/registry/v2")
+    }
+
+    fn repository(&self, repository: &str) -> PathBuf {
+        self.root().join("repositories").join(repository)
+    }
+}
+
+/// A digest as a part of a path: `sha256/<hex>`.
+fn folded(digest: &str) -> String {
+    digest.replacen(':', "/", 1)
+}
+
+fn link(folder: &Path, digest: &str) {
+    write(&folder.join("link"), digest.as_bytes());
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().expect("it is inside")).expect("storage can be written");
+    fs::write(path, bytes).expect("storage can be written");
 }
 
 /// A file that `docker-registry` and nginx read users from, with user `bot`.

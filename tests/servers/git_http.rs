@@ -97,7 +97,7 @@ impl Repository {
         format: &str,
     ) -> Self {
         let path = folder.join("repos").join(format!("{name}.git"));
-        let work = folder.join("work").join(name);
+        let work = folder.join("checkouts").join(name);
         fs::create_dir_all(&path)
             .and_then(|()| fs::create_dir_all(&work))
             .expect("new folders");

@@ -279,7 +279,7 @@ fn a_push_branch_is_created_rebuilt_and_never_taken_from_a_person() {
     assert_eq!(fleet.tip("bot/updates"), first);
 
     // main moves on: the branch is rebuilt on its new tip, so that a pull request never goes stale.
-    let work = world.folder.path().join("git/work/fleet");
+    let work = world.folder.path().join("git/checkouts/fleet");
     fs::write(work.join("README.md"), "more\n").expect("a file");
     fleet.commit_from(&work, "main", "More");
     world.run(&["run"]).expect(0, "to bot/updates");
@@ -307,7 +307,7 @@ fn what_a_person_took_back_stays_until_something_newer_is_there() {
     world.configure("", "");
     world.run(&["run"]).expect(0, "1.0.0 → 1.1.0");
 
-    let work = world.folder.path().join("git/work/fleet");
+    let work = world.folder.path().join("git/checkouts/fleet");
     fs::write(
         work.join("apps/web.yaml"),
         deployment(&world.host(), "1.0.0"),
@@ -357,7 +357,7 @@ fn a_branch_that_only_looks_like_ours_is_not_replaced() {
     world.registry.tag("acme/web", "1.1.0");
     world.configure("    push: {branch: release}", "");
     // People's commits, and on top of them one by somebody with the automation's address.
-    let work = world.folder.path().join("git/work/fleet");
+    let work = world.folder.path().join("git/checkouts/fleet");
     fleet.git(&["branch", "release", "main"]);
     fs::write(work.join("README.md"), "human\n").expect("a file");
     fleet.commit_from(&work, "release", "By hand");

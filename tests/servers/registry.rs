@@ -3,6 +3,7 @@
 #[path = "../suite/support/conformance.rs"]
 mod conformance;
 
+use serde_json::Value;
 use tagwright::{egress::Egress, fixture::Fixture, scan::OciRegistry};
 
 use self::conformance::{Subject, fixture};
@@ -38,7 +39,30 @@ fn seed(registry: &DockerRegistry, fixture: &Fixture) {
                 .manifest(repository, tag.as_str(), 0)
                 .expect("and its manifest");
             registry.manifest(repository, tag.as_str(), &manifest);
+            seed_what_it_names(registry, fixture, repository, &manifest);
         }
+    }
+}
+
+/// Puts the config of an image, and the images of an index with theirs.
+fn seed_what_it_names(
+    registry: &DockerRegistry,
+    fixture: &Fixture,
+    repository: &str,
+    manifest: &[u8],
+) {
+    let manifest: Value = serde_json::from_slice(manifest).expect("a manifest is JSON");
+    let named = |entry: &Value| {
+        let digest = entry["digest"].as_str()?.parse().ok()?;
+        fixture.object(repository, &digest)
+    };
+    if let Some(config) = named(&manifest["config"]) {
+        registry.blob(repository, &config);
+    }
+    for child in manifest["manifests"].as_array().into_iter().flatten() {
+        let image = named(child).expect("an index's images are in the fixture");
+        registry.revision(repository, &image);
+        seed_what_it_names(registry, fixture, repository, &image);
     }
 }
 

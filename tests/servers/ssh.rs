@@ -423,7 +423,7 @@ async fn a_moved_branch_and_a_hook_that_refuses_are_told_apart() {
         .read(&source, Arc::new(Marked))
         .await
         .expect("a snapshot");
-    let work = world.folder.path().join("ssh/work/fleet");
+    let work = world.folder.path().join("ssh/checkouts/fleet");
     fs::write(work.join("other.txt"), "by hand\n").expect("a new file");
     world.fleet.commit_from(&work, "main", "By hand");
     let late = remote.push(&source, &snapshot, &commit("2")).await;
