@@ -102,6 +102,27 @@ impl Cluster {
         self.apiserver = Some(server);
     }
 
+    /// Kills the API server, as a lost machine would.
+    pub(crate) fn kill_apiserver(&mut self) {
+        self.apiserver = None;
+    }
+
+    /// Starts it again, on the same port and the same data.
+    pub(crate) fn restart_apiserver(&mut self) {
+        self.start_apiserver();
+    }
+
+    /// Lets etcd hang, so that the API server answers nothing.
+    pub(crate) fn pause_etcd(&self) {
+        let etcd = self.etcd.as_ref().expect("it was started");
+        assert!(etcd.signal("-STOP"), "etcd runs");
+    }
+
+    pub(crate) fn resume_etcd(&self) {
+        let etcd = self.etcd.as_ref().expect("it was started");
+        assert!(etcd.signal("-CONT"), "etcd is stopped");
+    }
+
     /// A client that may do everything, once the server is ready.
     pub(crate) async fn client(&self) -> Client {
         let kubeconfig = Kubeconfig::from_yaml(&self.kubeconfig_text("admintoken"));

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::{
     bot::Bot,
+    manifests,
     world::{PASSWORD, World, apply, condition, until},
 };
 
@@ -19,6 +20,7 @@ async fn objects_live_as_under_flux() {
     let bot = world.bot("bot", &[]).await;
     world.objects("apps").await;
 
+    manifests::are_accepted(&world).await;
     a_secret_that_is_mended_is_noticed(&world).await;
     status_says_what_was_done(&world).await;
     a_new_tag_becomes_a_commit(&world).await;

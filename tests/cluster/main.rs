@@ -22,5 +22,7 @@ mod token_service;
 mod apiserver;
 mod bot;
 mod life;
+mod manifests;
+mod outage;
 mod replicas;
 mod world;

@@ -51,11 +51,7 @@ impl World {
             .start()
             .await;
         for mut definition in tagwright::crd::definitions() {
-            // A server of this age knows no CEL, and says so.
-            let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
-            let spec = definition.pointer_mut(spec).and_then(Value::as_object_mut);
-            spec.expect("every kind has a spec")
-                .remove("x-kubernetes-validations");
+            without_cel(&mut definition);
             apply(&client, definition).await;
         }
         apply(&client, git_repository_definition()).await;
@@ -332,8 +328,26 @@ pub(crate) fn condition(object: &Value, kind: &str) -> Value {
     found.cloned().unwrap_or_default()
 }
 
+/// Takes the rules out of a definition that a server of this age does not know.
+pub(crate) fn without_cel(definition: &mut Value) {
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
+    let spec = definition.pointer_mut(spec).and_then(Value::as_object_mut);
+    spec.expect("every kind has a spec")
+        .remove("x-kubernetes-validations");
+}
+
 /// Applies an object on the server's side, whatever its kind.
 pub(crate) async fn apply(client: &Client, object: Value) {
+    apply_with(client, object, &PatchParams::apply("tests").force()).await;
+}
+
+/// Lets the server say whether it would take an object.
+pub(crate) async fn dry_run(client: &Client, object: Value) {
+    let parameters = PatchParams::apply("tests").force().dry_run();
+    apply_with(client, object, &parameters).await;
+}
+
+async fn apply_with(client: &Client, object: Value, parameters: &PatchParams) {
     let kind = object["kind"].as_str().expect("a kind").to_owned();
     let version = object["apiVersion"].as_str().expect("a version").to_owned();
     let (group, version) = version.split_once('/').unwrap_or(("", &version));
@@ -348,10 +362,9 @@ pub(crate) async fn apply(client: &Client, object: Value) {
         }
         None => Api::all_with(client.clone(), &resource),
     };
-    let parameters = PatchParams::apply("tests").force();
     // A kind that was defined a moment ago takes a moment to be served.
     let applied = || async {
-        let applied = api.patch(&name, &parameters, &Patch::Apply(&object)).await;
+        let applied = api.patch(&name, parameters, &Patch::Apply(&object)).await;
         match applied {
             Ok(_) => true,
             Err(kube::Error::Api(status)) if status.code == 404 => false,
@@ -366,6 +379,7 @@ fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
         "ImageRepository" => "imagerepositories".to_owned(),
         "ImagePolicy" => "imagepolicies".to_owned(),
         "GitRepository" => "gitrepositories".to_owned(),
+        "NetworkPolicy" => "networkpolicies".to_owned(),
         other => format!("{}s", other.to_lowercase()),
     };
     let kind = GroupVersionKind::gvk(group, version, kind);
@@ -377,8 +391,12 @@ fn deployed(file: &str) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy/base")
         .join(file);
-    let text = fs::read_to_string(path).expect("it is deployed");
-    let documents = yaml_rust2::YamlLoader::load_from_str(&text).expect("it is YAML");
+    documents(&fs::read_to_string(path).expect("it is deployed"))
+}
+
+/// The documents of a YAML file.
+pub(crate) fn documents(text: &str) -> Vec<Value> {
+    let documents = yaml_rust2::YamlLoader::load_from_str(text).expect("it is YAML");
     documents.iter().map(to_json).collect()
 }
 

@@ -81,14 +81,19 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+
+    /// Sends a signal to the server and its children; says whether it was delivered.
+    pub(crate) fn signal(&self, signal: &str) -> bool {
+        // The group is this test's own; its children would outlive a kill of the parent alone.
+        let group = format!("-{}", self.child.id());
+        let kill = Command::new("kill").args([signal, "--", &group]).status();
+        kill.is_ok_and(|status| status.success())
+    }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // The group is this test's own; its children would outlive a kill of the parent alone.
-        let group = format!("-{}", self.child.id());
-        let kill = Command::new("kill").args(["-KILL", "--", &group]).status();
-        if !kill.is_ok_and(|status| status.success()) {
+        if !self.signal("-KILL") {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
