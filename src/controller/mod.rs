@@ -266,7 +266,7 @@ impl Context {
     /// Takes over what the server answered to a write of ours.
     fn take_over(&self, kind: Kind, object: DynamicObject) {
         if let Some(object) = Object::new(kind, object) {
-            let triggers = self.world().apply(object);
+            let triggers = self.world().take_over(object);
             self.wake(triggers);
         }
     }

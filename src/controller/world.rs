@@ -101,6 +101,14 @@ impl World {
         triggers
     }
 
+    /// What the server answered to a write of ours; an object that is gone meanwhile stays gone.
+    pub(super) fn take_over(&mut self, object: Object) -> Vec<Trigger> {
+        match self.get(object.kind, &object.key) {
+            Some(known) if known.uid == object.uid => self.apply(object),
+            _ => Vec::new(),
+        }
+    }
+
     /// An object is gone.
     pub(super) fn remove(&mut self, kind: Kind, key: &ObjectKey) -> Vec<Trigger> {
         let Some(old) = self.objects.get_mut(&kind).and_then(|it| it.remove(key)) else {
@@ -302,6 +310,18 @@ mod tests {
         assert_eq!(triggers, expected);
         assert!(world.policies_of(&key("web")).is_empty());
         assert!(!world.is_listed());
+    }
+
+    #[test]
+    fn a_late_answer_brings_no_deleted_object_back() {
+        let written = || object(Kind::Repository, "web", 9, &json!({"status": {"x": 2}}));
+        let mut world = world();
+        world.take_over(written());
+        let found = world.get(Kind::Repository, &key("web")).unwrap();
+        assert_eq!(found.json["status"]["x"], 2);
+        world.remove(Kind::Repository, &key("web"));
+        assert_eq!(world.take_over(written()), []);
+        assert!(world.get(Kind::Repository, &key("web")).is_none());
     }
 
     #[test]
