@@ -38,7 +38,7 @@ use crate::{
     report::{self, ErrorReport},
     scan::{Access, OciRegistry, Store},
     update::{
-        discovery::{Discovery, Search, Strategy},
+        discovery::{Discovery, Missing, Search, Strategy},
         targets::Targets,
     },
 };
@@ -398,6 +398,10 @@ struct DiscoverArguments {
     /// some of kubernetes, kustomize, helmvalues, compose
     #[arg(long, value_name = "STRATEGY", value_delimiter = ',', num_args = 0..=1, default_missing_value = "all", require_equals = true)]
     discover: Vec<DiscoverChoice>,
+    /// Add the `newTag`, and the `digest` where the policy gives one, that an entry of a
+    /// kustomization's `images` does not have
+    #[arg(long, requires = "discover")]
+    add_missing: bool,
 }
 
 /// Every strategy, or one.
@@ -430,6 +434,11 @@ impl DiscoverArguments {
                 search: Search {
                     strategies: strategies.collect(),
                     resources: Vec::new(),
+                    missing: if self.add_missing {
+                        Missing::Add
+                    } else {
+                        Missing::Leave
+                    },
                 },
                 policies: config.assignments(takes_part),
             },

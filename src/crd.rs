@@ -414,6 +414,20 @@ pub struct DiscoverSpec {
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub fields: Vec<DiscoverField>,
+    /// What becomes of a `newTag` or a `digest` that an entry of a kustomization's `images` does not
+    /// have.
+    #[serde(default)]
+    pub missing: DiscoverMissing,
+}
+
+/// What becomes of fields that are not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum DiscoverMissing {
+    /// Nothing.
+    #[default]
+    Leave,
+    /// They are added: the tag, and the digest where the policy reflects digests.
+    Add,
 }
 
 /// A kind of file whose images are known without markers.

@@ -126,7 +126,9 @@ fn comment(text: &str, field: &FoundField, marker: &str) -> Result<Vec<Insertion
         Style::Literal | Style::Folded => {
             field.span.start + value.find(['\n', '\r']).ok_or_else(unclear)?
         }
-        Style::Plain | Style::Single | Style::Double | Style::Part => field.span.end,
+        Style::Plain | Style::Single | Style::Double | Style::Part | Style::Missing(_) => {
+            field.span.end
+        }
     };
     let rest = text.get(end..).ok_or_else(unclear)?;
     let rest = rest

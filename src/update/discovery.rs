@@ -10,15 +10,15 @@ use std::{
 };
 
 use super::{
-    Finding, Origin, PolicyKey, Problem, Setter,
+    Finding, Origin, PolicyKey, Problem, Setter, Style,
     formats::Format,
     yaml::{Reading, discover as yaml},
 };
 use crate::{image::Repository, policy::PolicyName};
 
 pub use super::yaml::discover::{
-    Discovered, FieldPath, FieldPathError, FoundField, FoundImage, MAX_IMAGES, ResourceField,
-    Search, Strategy,
+    Discovered, FieldPath, FieldPathError, FoundField, FoundImage, MAX_IMAGES, Missing,
+    ResourceField, Search, Strategy,
 };
 
 /// Changes with every change of what [`Discovery::keeps`] says.
@@ -136,8 +136,13 @@ pub fn ungoverned(search: &Search, path: &str, bytes: &[u8], governed: &Reading)
     // Where somebody meant a marker, it is not for us to say what the value follows.
     let meant = governed.findings.iter().filter(|it| !it.problem.is_note());
     let meant = meant.map(|finding| finding.line).collect::<BTreeSet<_>>();
-    let is_free =
-        |field: &FoundField| !taken.contains(&field.span.start) && !meant.contains(&field.line);
+    let groups = governed.setters.iter().map(|setter| setter.group);
+    let groups = groups.collect::<BTreeSet<_>>();
+    let is_free = |field: &FoundField| match field.style {
+        // Who governs one field of a mapping does not want another one added to it.
+        Style::Missing(_) => !groups.contains(&field.node) && !meant.contains(&field.line),
+        _ => !taken.contains(&field.span.start) && !meant.contains(&field.line),
+    };
     found
         .images
         .retain(|image| image.fields.iter().all(is_free));

@@ -72,6 +72,9 @@ impl fmt::Display for Trailer {
     }
 }
 
+/// What stands for an empty value.
+const NOTHING: &str = "nothing";
+
 /// How much of a digest is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Digests {
@@ -148,12 +151,16 @@ fn joined<'a>(
     let mut text = String::new();
     let mut last = None;
     for (field, value) in fields {
+        let shown = shown(value, field, image, digests);
+        if text == NOTHING && shown == NOTHING {
+            continue;
+        }
         match (last, field) {
             (None, _) => {}
             (Some(Field::Name), Field::Tag) => text.push(':'),
             _ => text.push('@'),
         }
-        text.push_str(&shown(value, field, image, digests));
+        text.push_str(&shown);
         last = Some(field);
     }
     text
@@ -307,7 +314,7 @@ fn shown(value: &str, field: Field, image: &str, digests: Digests) -> String {
 
 fn or_nothing(value: &str) -> String {
     if value.is_empty() {
-        "nothing".to_owned()
+        NOTHING.to_owned()
     } else {
         value.to_owned()
     }

@@ -99,6 +99,9 @@ pub enum Style {
     Folded,
     /// As a part of a text, which a pattern found.
     Part,
+    /// Not at all, yet: the key is to be added to a mapping, behind the value that ends at the span,
+    /// which is empty.
+    Missing(&'static str),
 }
 
 /// What a document says it is; empty strings where it says nothing, as in a Helm values file.

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use self::written::{current_text, kept_digest, new_value, reflection};
 use super::{
-    Edit, Field, Finding, ObjectId, Origin, PolicyKey, Setter, formats, git::SourceFile,
+    Edit, Field, Finding, ObjectId, Origin, PolicyKey, Setter, Style, formats, git::SourceFile,
     rejected::Rejections, yaml::Reading,
 };
 use crate::{
@@ -340,6 +340,9 @@ fn plan_file(
         for (fate, setter) in fates.into_iter().zip(&group.setters) {
             if let Fate::Update { new } = &fate {
                 edits.push(edit(setter, new));
+            } else if fate == Fate::Current && matches!(setter.style, Style::Missing(_)) {
+                // It is not there, and the policy has nothing to put there.
+                continue;
             }
             values.push(marked(path, setter, &group, decision, fate));
         }
@@ -433,7 +436,7 @@ impl Group<'_> {
 fn own_tag(setter: &Setter, image: &Repository) -> Option<String> {
     let value = setter.value.trim_end();
     match setter.field {
-        Field::Tag => Some(value.to_owned()),
+        Field::Tag => (!value.is_empty()).then(|| value.to_owned()),
         Field::Image => {
             let reference = value.parse::<ImageReference>().ok()?;
             let is_same = reference.repository() == image;

@@ -255,7 +255,7 @@ fn written(page: &Page<'_>, edit: &Edit) -> Option<(usize, String)> {
     let quote = match edit.style {
         Style::Double => "\"",
         Style::Single => "'",
-        Style::Plain | Style::Literal | Style::Folded | Style::Part => "",
+        Style::Plain | Style::Literal | Style::Folded | Style::Part | Style::Missing(_) => "",
     };
     stands.then(|| (number, format!("{quote}{}{quote}", edit.new)))
 }

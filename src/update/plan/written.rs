@@ -11,7 +11,9 @@ use crate::{
 pub(super) fn current_text(setter: &Setter) -> &str {
     match setter.style {
         Style::Literal | Style::Folded => setter.value.trim_end_matches('\n'),
-        Style::Plain | Style::Single | Style::Double | Style::Part => &setter.value,
+        Style::Plain | Style::Single | Style::Double | Style::Part | Style::Missing(_) => {
+            &setter.value
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! parses what it wrote to prove that the edited values changed and nothing else did. Nothing here
 //! prints a document.
 
+mod addition;
 mod bind;
 pub mod discover;
 mod embedded;

@@ -139,7 +139,7 @@ pub(super) fn header_before(tree: &Tree<'_>, start: usize) -> Option<Range<usize
 }
 
 /// Whether `text` can stand without quotes and still be the same text.
-fn is_plain(text: &str, in_flow: bool) -> bool {
+pub(super) fn is_plain(text: &str, in_flow: bool) -> bool {
     let mut characters = text.chars();
     let Some(first) = characters.next() else {
         return false;
@@ -170,7 +170,7 @@ fn is_printable(character: char) -> bool {
         )
 }
 
-fn in_double_quotes(text: &str) -> String {
+pub(super) fn in_double_quotes(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

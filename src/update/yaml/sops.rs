@@ -73,6 +73,21 @@ impl Sops {
 
     /// Why `node` must not change, if it must not.
     pub(super) fn refuses(&self, tree: &Tree<'_>, node: &Node<'_>) -> Option<String> {
+        self.refuses_at(&keys(tree, node))
+    }
+
+    /// Why `key` must not be added beside `node`, if it must not.
+    pub(super) fn refuses_beside(
+        &self,
+        tree: &Tree<'_>,
+        node: &Node<'_>,
+        key: &str,
+    ) -> Option<String> {
+        let above = keys(tree, node).into_iter().skip(1);
+        self.refuses_at(&std::iter::once(key).chain(above).collect::<Vec<_>>())
+    }
+
+    fn refuses_at(&self, keys: &[&str]) -> Option<String> {
         if !self.only_encrypted {
             return Some(
                 "its code (`sops.mac`) covers every value; `mac_only_encrypted: true` would leave this one out".to_owned(),
@@ -81,7 +96,7 @@ impl Sops {
         if self.by_comment {
             return Some("its rules go by comments, which are not followed".to_owned());
         }
-        match self.encrypts(&keys(tree, node)) {
+        match self.encrypts(keys) {
             Ok(false) => None,
             Ok(true) => Some("its rules encrypt this value, which its code covers".to_owned()),
             Err(pattern) => Some(format!("its rule `{pattern}` cannot be read")),

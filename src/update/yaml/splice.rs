@@ -6,9 +6,10 @@ use std::{
 };
 
 use super::{
-    Edit, Finding, Problem,
+    Edit, Finding, Problem, Style,
+    addition::Addition,
     embedded::Embedded,
-    proof::{self, Disproof},
+    proof::{self, Added, Disproof},
     scalar::Target,
     template,
     tree::{Node, Tree},
@@ -144,6 +145,8 @@ struct Changes {
     written: Vec<(Range<usize>, String)>,
     /// Nodes and their new text, in the order of the text.
     expected: Vec<(usize, String)>,
+    /// What is added to mappings, in the order of the text.
+    added: Vec<Added>,
 }
 
 impl Changes {
@@ -160,7 +163,11 @@ impl Changes {
                 return Err(SpliceError::Overlap { start, end });
             }
             end_of_last = end;
-            if let Some(target) = target_of(tree, edit) {
+            if let Style::Missing(key) = edit.style {
+                changes
+                    .add_key(tree, key, edit)
+                    .ok_or_else(|| stale(edit))?;
+            } else if let Some(target) = target_of(tree, edit) {
                 changes.add(tree, &target, edit)?;
             } else {
                 add_to_block(&mut blocks, tree, edit).ok_or_else(|| stale(edit))?;
@@ -190,6 +197,26 @@ impl Changes {
         self.written.push((edit.span.clone(), written));
         self.expected.push((target.node, edit.new.clone()));
         Ok(())
+    }
+
+    /// Adds a key to the mapping of the value that ends where the edit is.
+    fn add_key(&mut self, tree: &Tree<'_>, key: &'static str, edit: &Edit) -> Option<()> {
+        let (leaf, _) = leaf_at(tree, edit)?;
+        let addition = Addition::find(tree, leaf, key).ok()?;
+        if edit.span != (addition.end..addition.end) || !edit.old.is_empty() {
+            return None;
+        }
+        if edit.new.is_empty() {
+            return Some(());
+        }
+        let written = addition.write(&edit.new);
+        self.written.push((addition.at..addition.at, written));
+        self.added.push(Added {
+            behind: addition.behind,
+            key,
+            text: edit.new.clone(),
+        });
+        Some(())
     }
 
     /// Adds the changes to the text of one block, which is proved like a file.
@@ -240,7 +267,7 @@ impl Changes {
         let expected: Vec<_> = expected
             .map(|(node, text)| (*node, text.as_str()))
             .collect();
-        proof::prove(old, &new, &expected)
+        proof::prove(old, &new, (&expected, &self.added))
             .map_err(|Disproof { line, what }| SpliceError::Proof { line, what })
     }
 }

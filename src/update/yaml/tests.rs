@@ -1,5 +1,6 @@
 //! Whole files: what is edited, what is left alone, and what is said about it.
 
+mod addition;
 mod attachment;
 mod compatibility;
 mod formatting;

@@ -36,6 +36,9 @@ pub(crate) struct Case {
     registry: String,
     /// What has to come out.
     expect: Expectation,
+    /// Keys that may be added to mappings.
+    #[serde(default)]
+    adds: Vec<String>,
 }
 
 fn plain() -> String {
@@ -112,7 +115,7 @@ async fn run(folder: &Path, case: &Case) -> Result<Found, String> {
     found.expect(world.tip() == world.base, "`plan` moved the branch");
     let applied = world.run(&config, Intent::Apply).await;
     found.take(&applied, &planned, case.expect);
-    found.check_tree(&world, &input)?;
+    found.check_tree(&world, &input, &case.adds)?;
 
     let again = world.run(&config, Intent::Apply).await;
     let is_quiet = again.iter().all(|it| !matches!(it.end, End::Applied(_)));
@@ -202,6 +205,7 @@ impl Found {
         &mut self,
         world: &World,
         input: &BTreeMap<String, Vec<u8>>,
+        adds: &[String],
     ) -> Result<(), String> {
         let after = world.tree()?;
         let expected = input
@@ -211,7 +215,7 @@ impl Found {
         self.expect(after == expected, "the pushed tree is not the planned one");
         for (path, new) in &self.out.clone() {
             let old = input.get(path).map(Vec::as_slice).unwrap_or_default();
-            if let Err(reason) = yaml::only_texts_differ(old, new) {
+            if let Err(reason) = yaml::only_texts_differ(old, new, adds) {
                 self.broken.push(format!("broken: {path}: {reason}"));
             }
         }

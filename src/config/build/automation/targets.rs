@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{Config, Document, Documents};
 use crate::{
-    crd::{DiscoverField, DiscoverSpec, DiscoverStrategy, ImageUpdateAutomation},
+    crd::{DiscoverField, DiscoverMissing, DiscoverSpec, DiscoverStrategy, ImageUpdateAutomation},
     policy::PolicyName,
     update::{
-        discovery::{Discovery, ResourceField, Search, Strategy},
+        discovery::{Discovery, Missing, ResourceField, Search, Strategy},
         targets::Targets,
     },
 };
@@ -56,6 +56,10 @@ fn search(
     is_whole.then(|| Search {
         strategies: discover.strategies.iter().copied().map(strategy).collect(),
         resources,
+        missing: match discover.missing {
+            DiscoverMissing::Leave => Missing::Leave,
+            DiscoverMissing::Add => Missing::Add,
+        },
     })
 }
 

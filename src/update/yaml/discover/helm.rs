@@ -91,6 +91,7 @@ fn add_mapping(finder: &mut Finder<'_, '_>, mapping: usize, key: &str, global: O
         repository,
         tag,
         digest: index.value(mapping, "digest"),
+        missing: &[],
     };
     finder.add_parts(Strategy::HelmValues, parts);
 }
@@ -133,6 +134,7 @@ fn add_flat(finder: &mut Finder<'_, '_>, mapping: usize, global: Option<&str>) {
             repository,
             tag,
             digest,
+            missing: &[],
         };
         finder.add_parts(Strategy::HelmValues, parts);
     }

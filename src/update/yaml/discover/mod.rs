@@ -2,7 +2,7 @@
 //!
 //! [`find`] gives every image of a file with the fields that say it, each as bytes that can be
 //! replaced. It decides nothing: which policy an image follows is settled later, by the image's name
-//! alone. Only what says a tag or a digest is found; a field that is missing is never added.
+//! alone. Only what says a tag or a digest is found, unless somebody asks for [`Missing::Add`].
 
 mod compose;
 mod helm;
@@ -20,6 +20,7 @@ use serde::Serialize;
 use self::index::Index;
 use super::{
     Finding, Problem, Style,
+    addition::Addition,
     object::path,
     scalar::Target,
     sops::Sops,
@@ -94,6 +95,18 @@ pub struct Search {
     pub strategies: BTreeSet<Strategy>,
     /// Image fields of further Kubernetes kinds, such as a `Rollout`.
     pub resources: Vec<ResourceField>,
+    /// What becomes of fields that an entry of a kustomization does not have.
+    pub missing: Missing,
+}
+
+/// What becomes of a `newTag` or a `digest` that is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing.
+    #[default]
+    Leave,
+    /// It is a field of the image, and is added with its first value.
+    Add,
 }
 
 /// A field of a Kubernetes kind that holds a whole image reference.
@@ -110,7 +123,7 @@ impl Search {
     pub fn everywhere() -> Self {
         Self {
             strategies: Strategy::ALL.into(),
-            resources: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -167,7 +180,7 @@ pub struct FoundField {
     pub path: String,
     /// The lines of the aliases that repeat the value.
     pub aliases: Vec<usize>,
-    /// The number of the value in its file.
+    /// The number of the value in its file; of a field that is missing, that of its mapping.
     pub(in crate::update) node: usize,
 }
 
@@ -221,7 +234,12 @@ fn in_template(path: &str, bytes: &[u8], search: &Search, unparsable: Finding) -
             findings: vec![unparsable],
         };
     };
-    let mut found = in_tree(path, &tree, search);
+    // Where keys would be added between blocks, nobody can tell which of them they stand in.
+    let search = Search {
+        missing: Missing::Leave,
+        ..search.clone()
+    };
+    let mut found = in_tree(path, &tree, &search);
     let is_text = |field: &FoundField| !covered.has_block_in(&field.span);
     found
         .images
@@ -236,7 +254,7 @@ fn in_tree(path: &str, tree: &Tree<'_>, search: &Search) -> Discovered {
         kubernetes::find(&mut finder, search);
     }
     if has(Strategy::Kustomize) {
-        kustomize::find(&mut finder, path);
+        kustomize::find(&mut finder, path, search.missing);
     }
     if has(Strategy::HelmValues) {
         helm::find(&mut finder, path);
@@ -278,6 +296,16 @@ struct Parts<'s> {
     tag: Option<usize>,
     /// The node of the digest.
     digest: Option<usize>,
+    /// What is to be added.
+    missing: &'s [MissingField],
+}
+
+/// A field that an image does not have yet.
+struct MissingField {
+    field: Field,
+    key: &'static str,
+    /// The node behind which it would stand.
+    behind: usize,
 }
 
 impl<'t, 'a> Finder<'t, 'a> {
@@ -302,7 +330,11 @@ impl<'t, 'a> Finder<'t, 'a> {
         }
         let repository = reference.repository().clone();
         let tag = reference.tag().cloned();
-        self.add(strategy, repository, tag, &[(Field::Image, node)], None);
+        let fields = Fields {
+            there: &[(Field::Image, node)],
+            missing: &[],
+        };
+        self.add(strategy, repository, tag, &fields, None);
     }
 
     /// Adds an image whose repository and tag or digest stand in separate fields.
@@ -331,7 +363,7 @@ impl<'t, 'a> Finder<'t, 'a> {
             });
         } else if !digest_text.is_empty() && digest_text.parse::<Digest>().is_err() {
             obstacle = Some("the field of the digest holds no digest".to_owned());
-        } else if tag_text.is_empty() && digest_text.is_empty() {
+        } else if tag_text.is_empty() && digest_text.is_empty() && parts.missing.is_empty() {
             // Whoever leaves both empty means the chart's own default.
             return;
         }
@@ -343,6 +375,10 @@ impl<'t, 'a> Finder<'t, 'a> {
             .into_iter()
             .chain(digest.map(|it| (Field::Digest, it)));
         let fields = fields.collect::<Vec<_>>();
+        let fields = Fields {
+            there: &fields,
+            missing: parts.missing,
+        };
         self.add(strategy, repository, parsed, &fields, obstacle);
     }
 
@@ -351,13 +387,16 @@ impl<'t, 'a> Finder<'t, 'a> {
         strategy: Strategy,
         repository: Repository,
         tag: Option<Tag>,
-        fields: &[(Field, usize)],
+        fields: &Fields<'_>,
         obstacle: Option<String>,
     ) {
         let mut obstacle = obstacle;
         let mut found = Vec::new();
-        for (field, number) in fields {
-            match self.field(*field, *number) {
+        let there = fields.there.iter();
+        let there = there.map(|(field, number)| self.field(*field, *number));
+        let missing = fields.missing.iter().map(|it| self.missing_field(it));
+        for field in there.chain(missing) {
+            match field {
                 Ok((field, refusal)) => {
                     found.push(field);
                     obstacle = obstacle.or(refusal);
@@ -365,7 +404,7 @@ impl<'t, 'a> Finder<'t, 'a> {
                 Err(NotThere) => return,
             }
         }
-        let document = fields.first().map(|(_, node)| self.index.document(*node));
+        let document = found.first().map(|field| self.index.document(field.node));
         found.sort_by_key(|field| field.span.start);
         self.images.push(FoundImage {
             strategy,
@@ -406,6 +445,39 @@ impl<'t, 'a> Finder<'t, 'a> {
         };
         Ok((found, encrypted.or(refusal)))
     }
+
+    /// A field that has no bytes yet, as the place where it would stand.
+    fn missing_field(
+        &self,
+        MissingField { field, key, behind }: &MissingField,
+    ) -> Result<(FoundField, Option<String>), NotThere> {
+        let tree = self.index.tree;
+        let node = tree.nodes.get(*behind).ok_or(NotThere)?;
+        let number = node.parent.ok_or(NotThere)?;
+        let mapping = tree.nodes.get(number).ok_or(NotThere)?;
+        let refusal = Addition::find(tree, *behind, key).err();
+        let encrypted = self.sops.as_ref();
+        let encrypted = encrypted.and_then(|sops| sops.refuses_beside(tree, node, key));
+        let written = tree.text.get(node.span.clone()).unwrap_or_default();
+        let found = FoundField {
+            field: *field,
+            span: node.span.end..node.span.end,
+            style: Style::Missing(key),
+            value: String::new(),
+            line: node.line,
+            column: node.column + written.chars().count(),
+            path: format!("{}.{key}", path(tree, mapping)),
+            aliases: self.index.aliases_of(mapping.anchor),
+            node: number,
+        };
+        Ok((found, encrypted.or(refusal.map(str::to_owned))))
+    }
+}
+
+/// The fields of an image: nodes, and what is to be added.
+struct Fields<'s> {
+    there: &'s [(Field, usize)],
+    missing: &'s [MissingField],
 }
 
 /// The field has no bytes.

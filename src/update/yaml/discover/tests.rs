@@ -168,6 +168,7 @@ fn fields_of_other_kinds_are_found_where_somebody_names_them() {
             kind: kind.to_owned(),
             path: "spec.template.spec.containers[].image".parse().unwrap(),
         }],
+        ..Search::default()
     };
     let web: &[&str] = &["Kubernetes a/web Image=a/web:1"];
     check("rollout.yaml", rollout, &[]);
@@ -243,6 +244,62 @@ fn kustomize_entries_name_the_image_that_they_put_in_place() {
         name,
         &file("{name: web, newTag: v2, digest: none}"),
         &["!Kustomize library/web Tag=v2 Digest=none"],
+    );
+}
+
+#[test]
+fn what_a_kustomization_misses_is_found_where_somebody_asks() {
+    let adding = Search {
+        missing: Missing::Add,
+        ..Search::everywhere()
+    };
+    let check = |entry: &str, expected: &[&str]| {
+        check_with(
+            &adding,
+            "kustomization.yaml",
+            &format!("images:\n{entry}"),
+            expected,
+        );
+    };
+    let both: &[&str] = &["Kustomize library/web Tag= Digest="];
+    check("- name: web\n", both);
+    check(
+        "- name: 'web' # why\n- name: api\n  newTag: v1\n",
+        &[both[0], "Kustomize library/api Tag=v1 Digest="],
+    );
+    check("- {name: web}\n", both);
+    check("- {name: other, newName: web}\n", both);
+    check("- newName: web\n", both);
+    check(
+        "- name: web\n  newTag: v1\n",
+        &["Kustomize library/web Tag=v1 Digest="],
+    );
+    check("- name: web\n  newTag: ''\n", &[]);
+    check("- name: web\n  newTag:\n", &[]);
+    check("- name: web\n  tagSuffix: -fips\n", &[]);
+    check("- <<: {newTag: v1}\n  name: web\n", &[]);
+    check("- *web\n", &[]);
+    let pinned = format!("- name: web\n  digest: {DIGEST}\n");
+    check(
+        &pinned,
+        &[&format!("Kustomize library/web Digest={DIGEST}")],
+    );
+    for entry in [
+        "- name: |-\n    web\n",
+        "- name:\n    web\n",
+        "- ? name\n  : web\n",
+        "- &a name: web\n",
+        "- !!str name: web\n",
+    ] {
+        check(entry, &["!Kustomize library/web Tag= Digest="]);
+    }
+    // Between blocks nothing is added, and nothing but kustomizations misses anything.
+    check("{{- if .Values.web }}\n- name: web\n{{- end }}\n", &[]);
+    check_with(
+        &adding,
+        "values.yaml",
+        "image: {repository: web, tag: ''}\n",
+        &[],
     );
 }
 

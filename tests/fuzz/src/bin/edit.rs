@@ -1,11 +1,13 @@
 //! Edits: the first line is the new value, the rest is a file. A splice is refused, or it changes the
-//! values and nothing else, and is idempotent.
+//! values and nothing else, and is idempotent. What a kustomization misses is added, and nothing else.
 #![no_main]
 
 use tagwright::update::{
-    Edit, Setter, formats,
+    Edit, Field, Setter, Style,
+    discovery::{Missing, Search},
+    formats,
     targets::Targets,
-    yaml::{self, SpliceError},
+    yaml::{self, SpliceError, discover},
 };
 
 const OTHERS: [&str; 5] = ["Dockerfile", ".env", "a.toml", "a.tf", "a.jsonc"];
@@ -32,6 +34,34 @@ fn outside<'a>(bytes: &'a [u8], setters: &[Setter]) -> Vec<&'a [u8]> {
     parts
 }
 
+/// What is missing in a kustomization that can be added.
+fn additions(file: &[u8]) -> Vec<Edit> {
+    let search = Search {
+        missing: Missing::Add,
+        ..Search::everywhere()
+    };
+    let found = discover::find("kustomization.yaml", file, &search).images;
+    let images = found.into_iter().filter(|image| image.obstacle.is_none());
+    let fields = images.flat_map(|image| image.fields);
+    let missing = fields.filter(|field| matches!(field.style, Style::Missing(_)));
+    let edit = |field: discover::FoundField| Edit {
+        span: field.span,
+        style: field.style,
+        old: field.value,
+        new: match field.field {
+            Field::Digest => format!("sha256:{}", "a".repeat(64)),
+            Field::Image | Field::Tag | Field::Name => "1.10".to_owned(),
+        },
+    };
+    missing.map(edit).collect()
+}
+
+/// Whether `part` is what is left of `whole` where some bytes are taken out.
+fn is_left_of(part: &[u8], whole: &[u8]) -> bool {
+    let mut rest = whole.iter();
+    part.iter().all(|byte| rest.any(|it| it == byte))
+}
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|byte| *byte == b'\n');
     let (new, file) = bytes.split_at(end.map_or(0, |end| end + 1));
@@ -49,6 +79,14 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
             assert_eq!(again.expect("it says this already"), spliced);
         }
         // What was just read stands where it was read, once.
+        Err(error @ (SpliceError::Stale { .. } | SpliceError::Overlap { .. })) => panic!("{error}"),
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+    match yaml::splice(file, &additions(file)) {
+        Ok(spliced) => {
+            assert!(is_left_of(file, &spliced));
+            assert_eq!(additions(&spliced), []);
+        }
         Err(error @ (SpliceError::Stale { .. } | SpliceError::Overlap { .. })) => panic!("{error}"),
         Err(error) => assert!(!error.to_string().is_empty()),
     }
