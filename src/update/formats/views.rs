@@ -226,7 +226,7 @@ fn flat(
                 value: value.text.to_owned(),
                 span: value.span.clone(),
                 style: value.style,
-                group: GROUPS + node + 1,
+                group: value.group,
                 aliases: Vec::new(),
                 refusal: refusal.or(refused),
             };

@@ -7,7 +7,7 @@ use crate::update::{Finding, PolicyKey, Problem, Setter, yaml::Reading};
 /// Adds the values of `found`: those with a marker keep it, those that rules disagree about stay.
 ///
 /// The fields of one image change together or not at all, so that nothing is kept of a collection and
-/// a policy that are `refused`.
+/// a policy that are `refused`, marked or not.
 pub(super) fn merge(
     mut found: Reading,
     mut refused: BTreeSet<(usize, PolicyKey)>,
@@ -43,8 +43,8 @@ pub(super) fn merge(
         }
     }
     let is_refused = |it: &Setter| refused.contains(&(it.group, it.policy.clone()));
-    kept.retain(|it| !is_refused(it));
     reading.setters.extend(kept);
+    reading.setters.retain(|it| !is_refused(it));
     reading.setters.sort_by_key(|setter| setter.span.start);
     let known = reading.findings.iter().cloned().collect::<BTreeSet<_>>();
     // Two parsers may say the same of a file in different words.

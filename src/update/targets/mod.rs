@@ -14,7 +14,10 @@ mod selector;
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
@@ -40,6 +43,9 @@ pub use self::{
 /// The file at the root of a repository that says which of its values follow a policy.
 pub const SETTINGS: &str = ".tagwright.yaml";
 
+/// The group of values of which the whole file is the collection.
+const WHOLE_FILE: usize = usize::MAX;
+
 /// What governs values besides markers; nothing of it where nobody says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Targets {
@@ -63,6 +69,7 @@ impl Targets {
             for (number, rule) in rules {
                 search.follow(number, rule);
             }
+            search.unite(&mut reading.setters);
             merge::merge(search.found, search.refused, reading);
         }
         if !self.discovery.is_empty() {
@@ -176,6 +183,31 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Makes marked values siblings of those that rules found: the fields of one image change
+    /// together, whoever says what they follow.
+    fn unite(&mut self, marked: &mut [Setter]) {
+        if let Some(Ok(Some(view))) = &self.view {
+            let texts = (0..view.nodes.len()).filter_map(|node| view.text(node));
+            let groups = texts.map(|text| (text.span.start, text.group));
+            let groups = groups.collect::<HashMap<_, _>>();
+            for setter in marked.iter_mut() {
+                if let Some(group) = groups.get(&setter.span.start) {
+                    setter.group = *group;
+                }
+            }
+        }
+        // Patterns know no collections: what follows one policy in a file belongs together.
+        let by_pattern = |it: &&Setter| it.style == Style::Part;
+        let policies = self.found.setters.iter().filter(by_pattern);
+        let policies = policies.map(|it| it.policy.clone());
+        let policies = policies.collect::<BTreeSet<_>>();
+        for setter in marked.iter_mut().chain(&mut self.found.setters) {
+            if policies.contains(&setter.policy) {
+                setter.group = WHOLE_FILE;
+            }
+        }
+    }
+
     fn by_path(&mut self, selector: &Selector, rule: &Rule) -> Result<(), Finding> {
         let (path, bytes) = (self.path, self.bytes);
         let view = self.view.get_or_insert_with(|| formats::view(path, bytes));
@@ -246,8 +278,7 @@ impl<'a> Search<'a> {
                 line,
                 column,
                 object: super::ObjectId::default(),
-                // Patterns know no collections: what follows one policy in a file belongs together.
-                group: usize::MAX,
+                group: WHOLE_FILE,
                 path: String::new(),
                 aliases: Vec::new(),
             });

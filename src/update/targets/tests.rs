@@ -129,6 +129,31 @@ fn parts_of_plain_text_are_edited() {
         "FROM keep:1\nLABEL base=web:1\n",
     );
     one("no-ending", "(web:\\d+)", "ä😀 web:1");
+    one(
+        "Jenkinsfile",
+        "docker\\.image\\('([^']+)'\\)",
+        "node {\n  docker.image('web:1').inside {}\n}\n",
+    );
+    one(
+        "web.service",
+        "^ExecStart=/usr/bin/docker run (\\S+)",
+        "[Service]\nExecStart=/usr/bin/docker run web:1 serve\n",
+    );
+    one(
+        "flake.nix",
+        "image = \"([^\"]+)\"",
+        "{ image = \"web:1\"; other = \"keep:1\"; }\n",
+    );
+    one(
+        "crontab",
+        "docker run (\\S+) report",
+        "0 4 * * * docker run web:1 report\n0 5 * * * docker run keep:1 clean\n",
+    );
+    one(
+        "Makefile",
+        "^\tdocker pull (\\S+)$",
+        "pull:\n\tdocker pull web:1\n",
+    );
     let all = |path, pattern, text| check_rule(path, &by_pattern(pattern, Matches::All), text);
     all("x.txt", "(web:\\d+)", "web:1 and web:1\nweb:1");
     all("a.yaml", "(web:\\d+)", "a: web:1\nb: [x, 'web:1']\n");
@@ -197,6 +222,76 @@ fn rules_that_disagree_leave_the_value_alone() {
     let same = [tag(Field::Tag), tag(Field::Tag)];
     let reading = formats::read("a.yaml", text, &targets(&same));
     assert_eq!((reading.setters.len(), reading.rules.len()), (1, 2));
+}
+
+/// Checks that all values of a file that a marker or one of the rules governs are siblings.
+fn check_siblings(path: &str, rules: &[Rule], text: &str) {
+    let text = text.replace(" M", " {\"$imagepolicy\": \"ns:web:tag\"}");
+    let reading = formats::read(path, text.as_bytes(), &targets(rules));
+    assert_eq!(reading.findings, [], "{text}");
+    let marked = |it: &&Setter| matches!(it.origin, Origin::Marker(_));
+    let marked = reading.setters.iter().filter(marked).count();
+    assert!(marked > 0 && marked < reading.setters.len(), "{text}");
+    let groups = reading.setters.iter().map(|it| it.group);
+    assert_eq!(groups.collect::<BTreeSet<_>>().len(), 1, "{text}");
+}
+
+#[test]
+fn marked_fields_and_those_of_rules_are_siblings() {
+    let digest = |path| Rule {
+        field: Field::Digest,
+        ..by_path(path)
+    };
+    check_siblings("a.yaml", &[digest("i.d")], "i:\n  d: x\n  t: '1' # M\n");
+    check_siblings("a.toml", &[digest("i.d")], "[i]\nd = 'x'\nt = '1' # M\n");
+    check_siblings(
+        "a.tf",
+        &[digest("i.d")],
+        "i {\n  d = \"x\"\n  t = \"1\" # M\n}\n",
+    );
+    check_siblings(
+        "a.jsonc",
+        &[digest("i.d")],
+        "{\"i\": {\"d\": \"x\",\n  \"t\": \"1\" // M\n}}\n",
+    );
+    check_siblings(
+        "Dockerfile",
+        &[digest("ARG.D")],
+        "ARG D=x\n# M\nARG T=1\nFROM a\n",
+    );
+    check_siblings(
+        "Dockerfile",
+        &[by_path("FROM[0]")],
+        "# M\nARG T=1\nFROM web:1\n",
+    );
+    check_siblings(".env", &[digest("D")], "D=x\nT=1 # M\n");
+    let pattern = by_pattern("--image=(\\S+)", Matches::One);
+    check_siblings(
+        "a.yaml",
+        &[pattern],
+        "args: --image=web:1\ni:\n  t: '1' # M\n",
+    );
+    let two = [digest("a.d"), by_pattern("--image=(\\S+)", Matches::One)];
+    check_siblings(
+        "a.yaml",
+        &two,
+        "a: {d: x}\nargs: --image=web:1\nt: '1' # M\n",
+    );
+}
+
+#[test]
+fn a_rule_that_fails_keeps_the_marked_sibling() {
+    let digest = Rule {
+        field: Field::Digest,
+        ..by_path("i.d")
+    };
+    let text = "[i]\nd = \"\\u0041\"\nt = '1' # {\"$imagepolicy\": \"ns:web:tag\"}\n";
+    check_left(
+        "a.toml",
+        &[digest],
+        text.as_bytes(),
+        "an escape is part of it",
+    );
 }
 
 #[test]
