@@ -5,6 +5,7 @@
 )]
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     io::Read as _,
     path::{Path, PathBuf},
@@ -13,8 +14,8 @@ use std::{
 use clap::Args;
 
 use super::{
-    ConnectionArguments, Exit, Global, Trouble, docker_config, load, output::Output,
-    progress::Watched, registry,
+    ConnectionArguments, DiscoverArguments, Exit, Global, Trouble, docker_config, load,
+    output::Output, progress::Watched, registry,
 };
 use crate::{
     access,
@@ -23,9 +24,14 @@ use crate::{
     once::DocumentVault,
     pipeline::{self, Scope},
     policy::{Policy, PolicyName},
-    report::explain::{ExplainReport, PolicyReport, RecordedReport},
+    report::explain::{ExplainReport, FollowerReport, PolicyReport, RecordedReport},
     scan::{Access, Registry as _},
-    update::{PolicyKey, marker::InlineRule, targets::Targets},
+    update::{
+        PolicyKey,
+        local::{self, LocalError},
+        marker::InlineRule,
+        targets::{SETTINGS, Targets},
+    },
 };
 
 /// The longest file that is replayed; what follows is not read.
@@ -54,6 +60,11 @@ pub(super) struct ExplainArguments {
     /// Where `run` keeps what it remembers, such as when a tag was first seen
     #[arg(long, value_name = "DIR", env = "TAGWRIGHT_CACHE")]
     cache: Option<OsString>,
+    /// Name the values of a folder (or one file) that follow the policy, and who says so
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rule", "replay"])]
+    in_place: Option<PathBuf>,
+    #[command(flatten)]
+    discover: DiscoverArguments,
     #[command(flatten)]
     connection: ConnectionArguments,
 }
@@ -69,6 +80,7 @@ pub(super) async fn execute(
         return Ok(Exit::Done);
     }
     let config = load(global, output)?;
+    let mut followers = followers(&arguments, global, &config)?;
     let registry = Watched::new(registry(arguments.cache.as_deref()), output.is_text());
     let mut policies = Vec::new();
     for subject in subjects(&arguments, global, &config).await? {
@@ -87,12 +99,42 @@ pub(super) async fn execute(
         let Subject { name, policy, .. } = subject;
         let mut report = PolicyReport::new(name, &policy, &scan, subject.current.as_ref());
         report.suspended = subject.suspended;
+        report.values = followers.remove(&report.policy).unwrap_or_default();
         policies.push(report);
     }
     registry.finish();
     let report = ExplainReport::new(policies);
     output.result(&report, || report.text(arguments.all));
     Ok(Exit::Done)
+}
+
+/// The values of the folder that was given, by the policy that they follow.
+fn followers(
+    arguments: &ExplainArguments,
+    global: &Global,
+    config: &Config,
+) -> Result<BTreeMap<String, Vec<FollowerReport>>, Trouble> {
+    let mut followers = BTreeMap::<_, Vec<_>>::new();
+    let Some(folder) = &arguments.in_place else {
+        return Ok(followers);
+    };
+    let failed = |error: LocalError| Trouble::new(&error, error.class(), None);
+    let settings = local::settings(folder, SETTINGS).map_err(failed)?;
+    let targets = arguments.discover.targets(config, |_| true);
+    let targets = pipeline::with_settings(&targets, settings.as_deref(), &global.namespace);
+    let tree = local::read(folder, &targets).map_err(failed)?;
+    let scope = Scope {
+        config,
+        policies: None,
+        targets: &targets,
+        namespace: &global.namespace,
+    };
+    for value in pipeline::check_files(&scope, tree.files).values {
+        let follower = FollowerReport::new(&value, &targets);
+        let policy = value.policy.to_string();
+        followers.entry(policy).or_default().push(follower);
+    }
+    Ok(followers)
 }
 
 fn replayed(path: &Path) -> Result<ExplainReport, Trouble> {

@@ -14,6 +14,7 @@ use crate::{
     image::Tag,
     policy::{self, Explanation, Policy, Situation, Stages, Verdict},
     scan::Scan,
+    update::{Origin, plan::MarkedValue, targets::Targets},
 };
 
 /// How many rejected tags are shown where not all are wanted.
@@ -61,8 +62,51 @@ pub struct PolicyReport {
     pub without: Vec<WithoutReport>,
     /// What a person may want to change in the policy.
     pub advice: Vec<String>,
+    /// The values of a folder that follow the policy, where one was given.
+    pub values: Vec<FollowerReport>,
     /// What all this came from; `explain --replay` gives it again.
     pub replay: Replay,
+}
+
+/// A value that follows a policy, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FollowerReport {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The path of keys in the document.
+    pub path: String,
+    /// The value.
+    pub value: String,
+    /// Who says that it follows the policy: its marker, a rule with its place, or a strategy.
+    pub origin: String,
+}
+
+impl FollowerReport {
+    /// Tells of a value that `targets` found.
+    pub fn new(value: &MarkedValue, targets: &Targets) -> Self {
+        let origin = match &value.origin {
+            Origin::Marker(text) => format!("its marker `{text}`"),
+            Origin::Rule(name) => {
+                let rule = targets.rules.iter().find(|rule| rule.name == *name);
+                let line = rule.map_or_else(String::new, |it| format!(", line {}", it.place.line));
+                format!("{name}{line}")
+            }
+            Origin::Discovered(strategy) => format!("the strategy {strategy}"),
+        };
+        Self {
+            file: value.file.clone(),
+            line: value.line,
+            column: value.column,
+            path: value.path.clone(),
+            value: value.value.clone(),
+            origin,
+        }
+    }
 }
 
 /// What one constraint costs.
@@ -145,6 +189,9 @@ struct RecordedPolicy {
     #[serde(default)]
     suspended: bool,
     current: Option<String>,
+    /// Missing where an older version wrote the file.
+    #[serde(default)]
+    values: Vec<FollowerReport>,
     replay: Replay,
 }
 
@@ -169,6 +216,7 @@ impl RecordedReport {
             let current = current.transpose()?;
             let mut report = PolicyReport::new(name, &policy, &scan, current.as_ref());
             report.suspended = recorded.suspended;
+            report.values.clone_from(&recorded.values);
             Ok(report)
         });
         let policies = policies.collect::<Result<_, ReplayError>>()?;
@@ -231,6 +279,7 @@ impl PolicyReport {
                 })
                 .collect(),
             advice: advice.iter().map(ToString::to_string).collect(),
+            values: Vec::new(),
             replay: Replay::new(policy, scan),
         }
     }
@@ -263,6 +312,23 @@ impl PolicyReport {
         }
         for advice in &self.advice {
             let _ = writeln!(text, "advice: {advice}");
+        }
+        if !self.values.is_empty() {
+            text.push_str("\nvalues that follow it:\n");
+        }
+        for value in &self.values {
+            let FollowerReport {
+                file,
+                line,
+                column,
+                path,
+                value,
+                origin,
+            } = value;
+            let _ = writeln!(
+                text,
+                "  {file}:{line}:{column}  {value}  {DIM}{path}, by {origin}{DIM:#}"
+            );
         }
         if !self.candidates.is_empty() {
             text.push_str("\nbest candidates:\n");

@@ -1,6 +1,8 @@
 //! `explain` and the advice of `lint`: what is said of policies that are suspended, preset, behind a
 //! log-in, or probably not meant.
 
+use std::{fs, path::Path};
+
 use super::World;
 use crate::{schema::assert_valid, support::conformance::fixture};
 
@@ -118,4 +120,81 @@ async fn a_faulty_rule_is_shown_at_its_byte_with_the_nearest_valid_form() {
     plan.expect(1, &["\n      1.y\n        ^"]);
     let rule = ["explain", "REGISTRY/signed", "--rule", "preset=dates"];
     world.call(&rule).await.expect(2, &["did you mean `date`?"]);
+}
+
+const FOLLOWED: &str = r"
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImageRepository
+metadata: {name: web}
+spec: {image: REGISTRY/acme/web, interval: 5m, insecure: true}
+---
+apiVersion: image.toolkit.fluxcd.io/v1
+kind: ImagePolicy
+metadata: {name: web}
+spec: {imageRepositoryRef: {name: web}, policy: {semver: {range: 1.x}}}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn explain_names_the_values_and_who_says_that_they_follow() {
+    let world = World::new().await;
+    world.file("config.yaml", FOLLOWED);
+    world.file(
+        "apps/values.yaml",
+        "tag: 1.4.0 # {\"$imagepolicy\": \"default:web:tag\"}\n",
+    );
+    world.file("apps/task.json", r#"{"image": "REGISTRY/acme/web:1.4.0"}"#);
+    world.file(
+        "apps/.tagwright.yaml",
+        "rules:\n- files: ['*.json']\n  path: image\n  policy: web\n",
+    );
+    world.file(
+        "apps/kustomization.yaml",
+        "images:\n- {name: REGISTRY/acme/web, newTag: 1.4.0}\n",
+    );
+    let explain = ["explain", "web", "--config", "config.yaml"];
+    let explain = [&explain[..], &["--in-place", "apps", "--discover"]].concat();
+    world.call(&explain).await.expect(
+        0,
+        &[
+            "values that follow it:",
+            "values.yaml:1:6  1.4.0  tag, by its marker `default:web:tag`",
+            "/acme/web:1.4.0  image, by rules[0] of .tagwright.yaml, line 2",
+            "images[0].newTag, by the strategy Kustomize",
+        ],
+    );
+    let json = world.call(&[&explain[..], &["-o", "json"]].concat()).await;
+    let report = assert_valid("explain", &json.expect(0, &[]).out);
+    assert_eq!(report["policies"][0]["values"][2]["line"], 1);
+    world.file("then.json", &json.out);
+    let replay = ["explain", "--replay", "then.json", "-o", "json"];
+    assert_eq!(world.call(&replay).await.expect(0, &[]).out, json.out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_rules_is_kept_current_without_a_comment() {
+    let world = World::new().await;
+    world.file("config.yaml", FOLLOWED);
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rules");
+    let files = [".tagwright.yaml", "Makefile", "settings.toml", "task.json"];
+    for name in files {
+        let text = fs::read_to_string(example.join(name)).expect("a file of the example");
+        let text = text.replace("ghcr.io/stefanprodan/podinfo", "REGISTRY/acme/web");
+        let text = text.replace("policy: podinfo", "policy: web");
+        world.file(&format!("rules/{name}"), &text.replace("6.5.0", "1.4.0"));
+    }
+    let run = ["run", "--in-place", "rules", "--config", "config.yaml"];
+    world.call(&run).await.expect(0, &["3 places"]);
+    for (name, line) in [
+        ("Makefile", "PODINFO_TAG := 1.5.0\n"),
+        ("settings.toml", "tag = \"1.5.0\"\n"),
+        (
+            "task.json",
+            "\"image\": \"REGISTRY/acme/web:1.5.0\", \"essential\": true}\n",
+        ),
+    ] {
+        let text = world.read(&format!("rules/{name}"));
+        assert!(text.contains(line), "{name}: {text}");
+    }
+    let again = [&run[..], &["--detailed-exitcode"]].concat();
+    world.call(&again).await.expect(0, &[]);
 }
