@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::propose::{Proposal, Shape};
+use super::propose::{Proposal, Rule, Shape};
 use crate::{
     config::Config,
     egress::PlainHttp,
@@ -87,6 +87,7 @@ impl Names {
 }
 
 /// What is said about one policy.
+#[derive(Clone, Copy)]
 pub(super) struct Wording<'a> {
     pub(super) repository: &'a Repository,
     pub(super) name: &'a PolicyName,
@@ -140,7 +141,7 @@ impl Wording<'_> {
 
     fn image_policy(&self, source: &str) -> String {
         let Proposal {
-            order: (order, key, argument),
+            rule,
             filter,
             constraints,
             ..
@@ -156,13 +157,17 @@ impl Wording<'_> {
                 "  filterTags:\n    pattern: {pattern}\n    extract: {extract}\n"
             ));
         }
-        let argument = match *order {
-            "numerical" => argument.clone(),
-            _ => quoted(argument),
-        };
-        text.push_str(&format!(
-            "  policy:\n    {order}:\n      {key}: {argument}\n"
-        ));
+        text.push_str("  policy:\n");
+        match rule {
+            Rule::Preset(name) => text.push_str(&format!("    preset: {name}\n")),
+            Rule::Order(order, key, argument) => {
+                let argument = match *order {
+                    "numerical" => argument.clone(),
+                    _ => quoted(argument),
+                };
+                text.push_str(&format!("    {order}:\n      {key}: {argument}\n"));
+            }
+        }
         if !constraints.is_empty() {
             text.push_str("  constraints:\n");
             for (field, value) in constraints {

@@ -117,7 +117,8 @@ pub struct Draft {
     pub documents: String,
 }
 
-/// Words a policy for one subject and tries it on what the registry lists.
+/// Words a policy for one subject and tries it on what the registry lists; by a preset, where one
+/// chooses the same of the same candidates.
 ///
 /// # Errors
 ///
@@ -130,50 +131,86 @@ pub fn draft(
     names: &mut Names,
 ) -> Result<Draft, String> {
     let (repository, shape) = subject;
-    let proposal = Proposal::of(shape, &current.tags);
-    let digest = if current.is_pinned {
-        DigestReflection::IfNotPresent
-    } else {
-        DigestReflection::Never
-    };
     let name = names.policy(repository, shape);
+    let proposal = Proposal::of(shape, &current.tags);
     let wording = Wording {
         repository,
         name: &name,
         proposal: &proposal,
-        digest,
+        digest: if current.is_pinned {
+            DigestReflection::IfNotPresent
+        } else {
+            DigestReflection::Never
+        },
         plain_http,
     };
-    let documents = wording.documents(names);
-    let file = ConfigFile {
-        name: "the proposal".to_owned(),
-        text: documents.complete(),
-        origin: Origin::Given,
-    };
-    let config = Config::read(&[file], &name.namespace).map_err(|error| error.to_string())?;
-    let policy = config.policies.get(&name);
-    let policy = policy.ok_or_else(|| format!("`{name}` could not be read back"))?;
-    let mut choices = BTreeMap::new();
-    for tag in &current.tags {
-        let situation = Situation {
-            current: Some(tag.as_str()),
-            now: scan.finished,
+    let trial = Trial::of(&wording, current, scan, names)?;
+    let by_preset = proposal.presets(shape).find_map(|proposal| {
+        let wording = Wording {
+            proposal: &proposal,
+            ..wording
         };
-        let chosen = match policy::select_in(&policy.policy, scan, situation).0 {
-            Verdict::Selected(selection) => selection.tag,
-            Verdict::Held { reason, .. } => return Err(reason.to_string()),
-            Verdict::NothingMatched(stages) => return Err(stages.to_string()),
-        };
-        choices.insert(tag.clone(), chosen);
-    }
+        let same = Trial::of(&wording, current, scan, names).ok();
+        same.filter(|same| same.choices == trial.choices)
+    });
+    let Trial { documents, choices } = by_preset.unwrap_or(trial);
+    let digest = wording.digest;
     names.take(repository, name.clone());
+    let choices = choices.into_iter();
     Ok(Draft {
-        documents: documents.new,
+        documents,
         why: proposal.why,
         policy: name,
         digest,
-        choices,
+        choices: choices
+            .map(|(current, (chosen, _))| (current, chosen))
+            .collect(),
     })
+}
+
+/// A policy that was written down, read back, and asked.
+struct Trial {
+    documents: String,
+    /// For each tag in Git, the one that is chosen, and of how many candidates.
+    choices: BTreeMap<Tag, (Tag, usize)>,
+}
+
+impl Trial {
+    fn of(
+        wording: &Wording<'_>,
+        current: &Current,
+        scan: &Scan,
+        names: &Names,
+    ) -> Result<Self, String> {
+        let name = wording.name;
+        let documents = wording.documents(names);
+        let file = ConfigFile {
+            name: "the proposal".to_owned(),
+            text: documents.complete(),
+            origin: Origin::Given,
+        };
+        let config = Config::read(&[file], &name.namespace).map_err(|error| error.to_string())?;
+        let policy = config.policies.get(name);
+        let policy = policy.ok_or_else(|| format!("`{name}` could not be read back"))?;
+        let mut choices = BTreeMap::new();
+        for tag in &current.tags {
+            let situation = Situation {
+                current: Some(tag.as_str()),
+                now: scan.finished,
+            };
+            let (verdict, stages) = policy::select_in(&policy.policy, scan, situation);
+            let chosen = match verdict {
+                Verdict::Selected(selection) => selection.tag,
+                Verdict::Held { reason, .. } => return Err(reason.to_string()),
+                Verdict::NothingMatched(stages) => return Err(stages.to_string()),
+            };
+            choices.insert(tag.clone(), (chosen, stages.candidates));
+        }
+        Ok(Self {
+            documents: documents.new,
+            choices,
+        })
+    }
 }
 
 #[cfg(test)]

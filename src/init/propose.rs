@@ -34,6 +34,15 @@ pub enum Shape {
     },
 }
 
+/// The presets for tags that are no versions, those that ask for the most first.
+const PRESETS: [&str; 5] = [
+    "main-sha-timestamp",
+    "main-timestamp-sha",
+    "date",
+    "calver",
+    "build-number",
+];
+
 /// How dates are written, with the format of each; the first that fits counts.
 static DATES: LazyLock<[(Regex, &'static str); 7]> = LazyLock::new(|| {
     const DAY: &str = "(0[1-9]|[12][0-9]|3[01])";
@@ -158,11 +167,20 @@ fn words(text: &str) -> String {
     pattern
 }
 
+/// What tags are compared by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// An order, its key and its argument: `semver`, `range`, `1.x`.
+    Order(&'static str, &'static str, String),
+    /// A preset, by its name.
+    Preset(&'static str),
+}
+
 /// An order, a filter and constraints, in the words of an `ImagePolicy`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
-    /// The order and its argument: `semver`, `range`, `1.x`.
-    pub order: (&'static str, &'static str, String),
+    /// What is compared, and how.
+    pub rule: Rule,
     /// The filter and what it extracts.
     pub filter: Option<(String, &'static str)>,
     /// Further constraints, each a field and its value.
@@ -185,18 +203,32 @@ impl Proposal {
                 Self::version(form, *prerelease, &majors(current))
             }
             Shape::Date { format, suffix } => Self {
-                order: ("calver", "format", (*format).to_owned()),
+                rule: Rule::Order("calver", "format", (*format).to_owned()),
                 filter: with_suffix("(?P<version>.*[0-9])", suffix),
                 constraints: Vec::new(),
                 why: format!("dates like `{format}`{}; the newest", said(suffix)),
             },
             Shape::Number { before } => Self {
-                order: ("numerical", "order", "asc".to_owned()),
+                rule: Rule::Order("numerical", "order", "asc".to_owned()),
                 filter: filter_of_numbers(before).map(|pattern| (pattern, "$number")),
                 constraints: Vec::new(),
                 why: "numbers that are counted up; the greatest".to_owned(),
             },
         }
+    }
+
+    /// The same by a preset, for those shapes whose presets ask for no less; whether it chooses the
+    /// same is to be seen.
+    pub fn presets(&self, shape: &Shape) -> impl Iterator<Item = Self> {
+        // Versions stay within their major version, which no preset asks for.
+        let is_version = matches!(shape, Shape::Version { .. });
+        let names = if is_version { &[][..] } else { &PRESETS[..] };
+        names.iter().map(|name| Self {
+            rule: Rule::Preset(name),
+            filter: None,
+            constraints: self.constraints.clone(),
+            why: self.why.clone(),
+        })
     }
 
     fn version(
@@ -246,7 +278,7 @@ impl Proposal {
             " with packaging revisions"
         };
         Self {
-            order: (if is_semver { "semver" } else { "loose" }, "range", range),
+            rule: Rule::Order(if is_semver { "semver" } else { "loose" }, "range", range),
             filter,
             constraints,
             why: format!(

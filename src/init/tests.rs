@@ -32,6 +32,7 @@ fn check(current: &[&str], listed: &[&str], expected: &str) {
     let subject = (repository, shape);
     let draft = draft(&subject, &current, &scan, PlainHttp::Refuse, &mut names).unwrap();
     let fields = [
+        "preset:",
         "pattern:",
         "range:",
         "format:",
@@ -95,24 +96,41 @@ fn policies_follow_from_the_tags_in_git() {
     check(
         &["2026-01-02"],
         &["2026-01-02", "2026-02-01", "nightly"],
-        "format: 'YYYY-0M-0D' | 2026-02-01",
+        "preset: date | 2026-02-01",
     );
     check(
         &["20260102"],
         &["20260102", "20260201", "1"],
-        "format: 'YYYY0M0D' | 20260201",
+        "preset: date | 20260201",
     );
     check(
         &["2026.1.3"],
         &["2026.1.3", "2026.10.0", "1.0.0"],
-        "format: 'YYYY.MM.MICRO' | 2026.10.0",
+        "preset: calver | 2026.10.0",
     );
-    check(&["41"], &["41", "9", "100"], "order: asc | 100");
+    check(&["41"], &["41", "9", "100"], "preset: build-number | 100");
     check(
         &["main-4f2a9c1-100"],
         &["main-4f2a9c1-100", "main-19a6f3b-101", "dev-19a6f3b-900"],
-        "pattern: '^main\\-[0-9a-f]+\\-(?P<number>[0-9]+)$' | order: asc | main-19a6f3b-101",
+        "preset: main-sha-timestamp | main-19a6f3b-101",
     );
+}
+
+#[test]
+fn a_preset_is_proposed_where_it_chooses_the_same() {
+    // The preset knows `main` and `master`, and no date with words behind it.
+    check(
+        &["prod-4f2a9c1-100"],
+        &["prod-4f2a9c1-100", "prod-19a6f3b-101"],
+        "pattern: '^prod\\-[0-9a-f]+\\-(?P<number>[0-9]+)$' | order: asc | prod-19a6f3b-101",
+    );
+    check(
+        &["2026-01-02-slim"],
+        &["2026-01-02-slim", "2026-02-01-slim"],
+        "pattern: '^(?P<version>.*[0-9])\\-slim$' | format: 'YYYY-0M-0D' | 2026-02-01-slim",
+    );
+    // It would take more tags, or fewer, than the tags in Git look like.
+    check(&["41"], &["41", "100", "build-101"], "order: asc | 100");
 }
 
 #[test]

@@ -48,7 +48,8 @@ async fn init_shows_policies_and_markers_and_writes_nothing() {
             "`latest` names no version",
             "acme/missing was left: `REGISTRY/acme/missing` was not found",
             "range: '1.x'",
-            "format: 'YYYY-0M-0D'",
+            "preset: main-sha-timestamp",
+            "preset: date",
             "+          # the shop",
             "--write inserts them",
         ]
