@@ -6,6 +6,7 @@
 )]
 
 mod action;
+mod cases;
 mod cli;
 mod crds;
 mod forge;

@@ -36,6 +36,9 @@ pub(crate) struct Case {
     registry: String,
     /// What has to come out.
     expect: Expectation,
+    /// Symbolic links in the root of the tree, and what each points to.
+    #[serde(default)]
+    links: BTreeMap<String, String>,
     /// Keys that may be added to mappings.
     #[serde(default)]
     adds: Vec<String>,
@@ -108,8 +111,11 @@ async fn run(folder: &Path, case: &Case) -> Result<Found, String> {
     for warning in &config.warnings {
         let _ = writeln!(found.report, "warning: {warning}");
     }
-    let input = read_tree(&folder.join("in"))?;
-    let world = World::new(&case.registry, &input)?;
+    let files = read_tree(&folder.join("in"))?;
+    let world = World::new(&case.registry, &files, &case.links)?;
+    let links = case.links.iter();
+    let links = links.map(|(name, target)| (name.clone(), target.clone().into_bytes()));
+    let input = files.clone().into_iter().chain(links).collect();
 
     let planned = world.run(&config, Intent::Plan).await;
     found.expect(world.tip() == world.base, "`plan` moved the branch");
@@ -123,7 +129,7 @@ async fn run(folder: &Path, case: &Case) -> Result<Found, String> {
 
     // Another repository with the same history, and a registry that lists in another order.
     for order in [world::Order::Reversed, world::Order::Shuffled] {
-        let twin = World::new(&case.registry, &input)?.listing(order);
+        let twin = World::new(&case.registry, &files, &case.links)?.listing(order);
         twin.run(&config, Intent::Apply).await;
         found.expect(
             twin.first_tip_after_base() == world.first_tip_after_base(),

@@ -7,6 +7,10 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
+use gix::objs::{
+    Tree,
+    tree::{Entry, EntryKind},
+};
 use tagwright::{
     access::{Vault, VaultError},
     config::{Config, ObjectKey},
@@ -40,7 +44,11 @@ pub(crate) enum Order {
 }
 
 impl World {
-    pub(crate) fn new(registry: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Self, String> {
+    pub(crate) fn new(
+        registry: &str,
+        files: &BTreeMap<String, Vec<u8>>,
+        links: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/registries");
         let fixture = Fixture::open(&fixtures.join(registry)).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
@@ -51,6 +59,9 @@ impl World {
         let time = DateTime::<Utc>::from_timestamp(1_767_323_045, 0).unwrap_or_default();
         let remote = repository::create(&folder.path().join("fleet.git"), files, &author, time);
         let remote = remote.map_err(|error| error.to_string())?;
+        if !links.is_empty() {
+            add_links(&folder.path().join("fleet.git"), links)?;
+        }
         let registry = Listed {
             registry: FixtureRegistry::new(fixture),
             order: Order::Served,
@@ -111,7 +122,7 @@ impl World {
             .unwrap_or_else(|| self.base.clone())
     }
 
-    /// The files of the newest commit.
+    /// The files of the newest commit; of a link, what it points to.
     pub(crate) fn tree(&self) -> Result<BTreeMap<String, Vec<u8>>, String> {
         let repository = self.open();
         let id = self
@@ -130,6 +141,39 @@ impl World {
     fn open(&self) -> gix::Repository {
         gix::open(self.folder.path().join("fleet.git")).expect("the repository was made above")
     }
+}
+
+/// Puts symbolic links into the root of the one commit.
+fn add_links(folder: &Path, links: &BTreeMap<String, String>) -> Result<(), String> {
+    let told = |error: &dyn std::error::Error| error.to_string();
+    let repository = gix::open(folder).map_err(|error| told(&error))?;
+    let commit = repository.head_commit().map_err(|error| told(&error))?;
+    let tree = commit.tree().map_err(|error| told(&error))?;
+    let tree = tree.decode().map_err(|error| told(&error))?;
+    let mut entries = tree
+        .entries
+        .into_iter()
+        .map(Entry::from)
+        .collect::<Vec<_>>();
+    for (name, target) in links {
+        let target = repository
+            .write_blob(target)
+            .map_err(|error| told(&error))?;
+        entries.push(Entry {
+            mode: EntryKind::Link.into(),
+            filename: name.as_str().into(),
+            oid: target.detach(),
+        });
+    }
+    entries.sort();
+    let tree = repository.write_object(&Tree { entries });
+    let tree = tree.map_err(|error| told(&error))?.detach();
+    let commit = commit.decode().map_err(|error| told(&error))?;
+    let mut commit = gix::objs::Commit::try_from(commit).map_err(|error| told(&error))?;
+    commit.tree = tree;
+    let id = repository.write_object(&commit);
+    let id = id.map_err(|error| told(&error))?.detach();
+    std::fs::write(folder.join("refs/heads/main"), format!("{id}\n")).map_err(|error| told(&error))
 }
 
 fn collect(

@@ -4,6 +4,7 @@
 
 mod documentation;
 mod faults;
+mod flux;
 mod language;
 mod limits;
 mod robustness;
