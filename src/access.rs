@@ -5,6 +5,8 @@
 //! `bearerToken`, `identity` and `known_hosts`, `githubAppID` and its kin, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
 //! missing or unfit value is an error that names the Secret and the key, never the value.
 
+#[cfg(feature = "clouds")]
+mod cloud;
 mod forge;
 mod git;
 mod github_app;
@@ -13,6 +15,11 @@ use std::future::Future;
 
 use url::Url;
 
+#[cfg(feature = "clouds")]
+use crate::{
+    cloud::{Caller, CloudError},
+    config::CloudLogin,
+};
 use crate::{
     config::{Connection, ObjectKey},
     egress::{Route, RouteError},
@@ -23,6 +30,8 @@ use crate::{
     update::git::Login,
 };
 
+#[cfg(feature = "clouds")]
+pub use self::cloud::cloud_keychain;
 pub use self::{forge::forge, git::remote};
 
 /// Opens secrets by name.
@@ -38,6 +47,20 @@ pub trait Vault: Sync {
         &self,
         account: &ObjectKey,
     ) -> impl Future<Output = Result<Vec<ObjectKey>, VaultError>> + Send;
+
+    /// Who asks a cloud: the ServiceAccount of a log-in, or where it names none, whoever tagwright
+    /// runs as.
+    #[cfg(feature = "clouds")]
+    fn caller(
+        &self,
+        login: &CloudLogin,
+    ) -> impl Future<Output = Result<Caller, VaultError>> + Send {
+        let account = login.account.clone().map(|name| ObjectKey {
+            namespace: login.namespace.clone(),
+            name,
+        });
+        async { account.map_or(Ok(Caller::Ambient), |it| Err(VaultError::NoAccount(it))) }
+    }
 
     /// The credentials for an image that names none: those of the user who runs tagwright, or none.
     ///
@@ -67,6 +90,9 @@ pub enum VaultError {
     /// There is no such ServiceAccount.
     #[error("there is no ServiceAccount `{0}`")]
     NoAccount(ObjectKey),
+    /// The identity of the process is not a tenant's.
+    #[error("namespace `{0}` names no ServiceAccount for a log-in to a cloud")]
+    NoCaller(String),
     /// Whoever keeps the secrets did not answer, or did not let us read this one.
     #[error("cannot read {kind} `{key}`")]
     Unavailable {
@@ -116,6 +142,7 @@ impl VaultError {
             Self::Unavailable { class, .. } => *class,
             Self::Missing(_)
             | Self::NoAccount(_)
+            | Self::NoCaller(_)
             | Self::Unreadable { .. }
             | Self::AmbientGit { .. }
             | Self::Ambient { .. } => Class::Config,
@@ -145,6 +172,15 @@ pub enum AccessError {
         /// The cause.
         source: RouteError,
     },
+    /// The cloud gives no log-in.
+    #[cfg(feature = "clouds")]
+    #[error("cannot log in to `{host}`")]
+    Cloud {
+        /// The registry.
+        host: String,
+        /// The cause.
+        source: Box<CloudError>,
+    },
     /// The docker configuration in the secret is not what it has to be.
     #[error("cannot use Secret `{key}`")]
     Keychain {
@@ -160,7 +196,22 @@ impl AccessError {
     pub fn class(&self) -> Class {
         match self {
             Self::Vault(error) => error.class(),
+            #[cfg(feature = "clouds")]
+            Self::Cloud { source, .. } => source.class(),
             Self::Unfit { .. } | Self::Route { .. } | Self::Keychain { .. } => Class::Config,
+        }
+    }
+
+    /// What a person may do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            #[cfg(feature = "clouds")]
+            Self::Cloud { source, .. } => source.hint(),
+            Self::Vault(VaultError::NoCaller(_)) => Some(
+                "name one in `spec.serviceAccountName`, or start with `--default-service-account`"
+                    .to_owned(),
+            ),
+            _ => None,
         }
     }
 }
@@ -175,6 +226,36 @@ pub async fn registry(
     connection: &Connection,
     image: &Repository,
 ) -> Result<Access, AccessError> {
+    let mut route = Route {
+        plain_http: connection.plain_http,
+        ..Route::default()
+    };
+    if let Some(key) = &connection.certificates {
+        route = certificates(key, &vault.open(key).await?, route)?;
+    }
+    route = proxy(vault, connection.proxy.as_ref(), route).await?;
+    let keychain = match &connection.cloud {
+        #[cfg(feature = "clouds")]
+        Some(login) => {
+            let caller = vault.caller(login).await?;
+            let timeout = connection.timeout;
+            cloud_keychain(login.cloud, image, &caller, &route, timeout).await?
+        }
+        _ => keychain(vault, connection, image).await?,
+    };
+    Ok(Access {
+        keychain,
+        route,
+        timeout: connection.timeout,
+    })
+}
+
+/// The credentials that Secrets hold, or else those of the user who runs tagwright.
+async fn keychain(
+    vault: &impl Vault,
+    connection: &Connection,
+    image: &Repository,
+) -> Result<Keychain, AccessError> {
     let mut secrets = Vec::from_iter(connection.credentials.clone());
     if let Some(account) = &connection.pull_account {
         secrets.extend(vault.pull_secrets(account).await?);
@@ -190,19 +271,7 @@ pub async fn registry(
         let found = found.map_err(|source| AccessError::Keychain { key, source })?;
         keychain = keychain.merge(found);
     }
-    let mut route = Route {
-        plain_http: connection.plain_http,
-        ..Route::default()
-    };
-    if let Some(key) = &connection.certificates {
-        route = certificates(key, &vault.open(key).await?, route)?;
-    }
-    route = proxy(vault, connection.proxy.as_ref(), route).await?;
-    Ok(Access {
-        keychain,
-        route,
-        timeout: connection.timeout,
-    })
+    Ok(keychain)
 }
 
 /// The route with the certificates of a secret, where it has any.

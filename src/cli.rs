@@ -28,6 +28,11 @@ use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
 
 use self::output::Output;
+#[cfg(feature = "clouds")]
+use crate::{
+    access::cloud_keychain,
+    cloud::{Caller, Cloud},
+};
 use crate::{
     config::{Config, ConfigError, Fault},
     egress::{Egress, PlainHttp, Route},
@@ -36,7 +41,7 @@ use crate::{
     once::{self, LoadError},
     policy::PolicyName,
     report::{self, ErrorReport},
-    scan::{Access, OciRegistry, Store},
+    scan::{Access, Keychain, OciRegistry, Store},
     update::{
         discovery::{Discovery, Missing, Search, Strategy},
         targets::Targets,
@@ -361,6 +366,33 @@ struct ConnectionArguments {
     /// How long one scan may take, such as 30s or 5m
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
     timeout: std::time::Duration,
+    /// Log in by the identity that a cloud gives, instead of the docker configuration
+    #[cfg(feature = "clouds")]
+    #[arg(long, value_name = "CLOUD")]
+    provider: Option<Provider>,
+}
+
+/// A cloud that gives identities.
+#[cfg(feature = "clouds")]
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Provider {
+    /// Amazon Web Services
+    Aws,
+    /// Microsoft Azure
+    Azure,
+    /// Google Cloud
+    Gcp,
+}
+
+#[cfg(feature = "clouds")]
+impl From<Provider> for Cloud {
+    fn from(provider: Provider) -> Self {
+        match provider {
+            Provider::Aws => Self::Aws,
+            Provider::Azure => Self::Azure,
+            Provider::Gcp => Self::Gcp,
+        }
+    }
 }
 
 fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
@@ -369,7 +401,7 @@ fn parse_duration(text: &str) -> Result<std::time::Duration, String> {
 
 impl ConnectionArguments {
     /// What opens a registry for a command that names an image itself.
-    fn access(&self, image: &Repository) -> Result<Access, Trouble> {
+    async fn access(&self, image: &Repository) -> Result<Access, Trouble> {
         let mut route = Route::default();
         if self.insecure {
             route.plain_http = PlainHttp::Allow;
@@ -381,13 +413,27 @@ impl ConnectionArguments {
             })?;
             route.certificate_authority = Some(pem);
         }
-        let keychain = once::ambient_keychain(docker_config().as_deref(), image);
-        let keychain = keychain.map_err(|error| Trouble::new(&error, error.class(), None))?;
         Ok(Access {
-            keychain,
+            keychain: self.keychain(image, &route).await?,
             route,
             timeout: self.timeout,
         })
+    }
+
+    #[cfg_attr(
+        not(feature = "clouds"),
+        expect(clippy::unused_async, reason = "only a cloud has to be asked")
+    )]
+    async fn keychain(&self, image: &Repository, route: &Route) -> Result<Keychain, Trouble> {
+        let _ = route;
+        #[cfg(feature = "clouds")]
+        if let Some(provider) = self.provider {
+            let (cloud, caller) = (provider.into(), Caller::Ambient);
+            let keychain = cloud_keychain(cloud, image, &caller, route, self.timeout).await;
+            return keychain.map_err(|error| Trouble::new(&error, error.class(), error.hint()));
+        }
+        let keychain = once::ambient_keychain(docker_config().as_deref(), image);
+        keychain.map_err(|error| Trouble::new(&error, error.class(), None))
     }
 }
 

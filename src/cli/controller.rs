@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{Exit, Global, LogFormat, Trouble, parse_duration};
 use crate::{
-    controller::{self, CrossNamespace, Election, Options},
+    controller::{self, CrossNamespace, Election, Identity, Options},
     crd::LabelSelector,
 };
 
@@ -50,6 +50,9 @@ pub(super) struct ControllerArguments {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_value_t = false, default_missing_value = "true", action = ArgAction::Set)]
     no_cross_namespace_refs: bool,
+    /// The ServiceAccount whose identity is shown to a cloud where an object names none
+    #[arg(long, value_name = "NAME")]
+    default_service_account: Option<String>,
     /// The shortest pause after a failure
     #[arg(long, value_name = "DURATION", default_value = "750ms", value_parser = parse_duration)]
     min_retry_delay: Duration,
@@ -122,8 +125,6 @@ struct AcceptedArguments {
     #[arg(long, hide = true)]
     token_cache_max_duration: Option<String>,
     #[arg(long, hide = true)]
-    default_service_account: Option<String>,
-    #[arg(long, hide = true)]
     storage_path: Option<String>,
     #[arg(long, hide = true)]
     storage_value_log_file_size: Option<i64>,
@@ -173,10 +174,6 @@ impl AcceptedArguments {
             (
                 "token-cache-max-duration",
                 self.token_cache_max_duration.is_some(),
-            ),
-            (
-                "default-service-account",
-                self.default_service_account.is_some(),
             ),
             ("storage-path", self.storage_path.is_some()),
             (
@@ -276,9 +273,18 @@ fn options(arguments: ControllerArguments, folder: Option<PathBuf>) -> Result<Op
     // Two processes of one name would take each other's lease for their own.
     let instance = arguments.election.instance.unwrap_or_default();
     let instance = format!("{instance}_{:08x}", fastrand::u32(..));
+    let identity = match (
+        arguments.default_service_account,
+        arguments.no_cross_namespace_refs,
+    ) {
+        (Some(name), _) if !name.is_empty() => Identity::Account(name),
+        (_, true) => Identity::Nobody,
+        (_, false) => Identity::Process,
+    };
     Ok(Options {
         namespace,
         shard,
+        identity,
         cross_namespace: if arguments.no_cross_namespace_refs {
             CrossNamespace::Refuse
         } else {
@@ -368,6 +374,14 @@ mod tests {
         let options = read(everything).expect("these are all flags of both controllers");
         assert_eq!(options.concurrent, 8);
         assert_eq!(options.cross_namespace, CrossNamespace::Refuse);
+        assert_eq!(options.identity, Identity::Account("x".to_owned()));
+    }
+
+    #[test]
+    fn c13_the_identity_of_the_process_is_not_a_tenants() {
+        let identity = |flags: &str| read(flags).expect("it is well").identity;
+        assert_eq!(identity(""), Identity::Process);
+        assert_eq!(identity("--no-cross-namespace-refs"), Identity::Nobody);
     }
 
     #[test]

@@ -196,7 +196,7 @@ async fn subjects(
         let access = access::registry(&vault, &question.connection, question.listed()).await;
         subjects.push(Subject {
             name: name.to_string(),
-            access: access.map_err(|error| Trouble::new(&error, error.class(), None))?,
+            access: access.map_err(|error| Trouble::new(&error, error.class(), error.hint()))?,
             listed: question.listed().clone(),
             policy: question.policy,
             current: image.as_ref().and_then(|image| image.tag().cloned()),
@@ -246,8 +246,8 @@ async fn ruled(
     let access = match described {
         Some(described) => access::registry(vault, described, &listed)
             .await
-            .map_err(|error| Trouble::new(&error, error.class(), None))?,
-        None => connection.access(&listed)?,
+            .map_err(|error| Trouble::new(&error, error.class(), error.hint()))?,
+        None => connection.access(&listed).await?,
     };
     Ok(Subject {
         name: parsed.to_string(),

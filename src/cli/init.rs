@@ -292,7 +292,7 @@ async fn list(
     let registry = Watched::new(registry(None), output.is_text());
     let mut questions = BTreeMap::new();
     for (repository, _) in wanted.keys() {
-        questions.insert(repository.clone(), connection.access(repository)?);
+        questions.insert(repository.clone(), connection.access(repository).await?);
     }
     let scans = stream::iter(questions)
         .map(async |(repository, access)| {

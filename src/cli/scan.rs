@@ -20,7 +20,7 @@ pub(super) async fn execute(
     arguments: ScanArguments,
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
-    let access = arguments.connection.access(&arguments.image)?;
+    let access = arguments.connection.access(&arguments.image).await?;
     let registry = Watched::new(registry(None), output.is_text());
     let scan = registry.scan(&arguments.image, &access).await;
     registry.finish();

@@ -27,6 +27,7 @@ pub use self::{
     rules::repository_rules,
 };
 use crate::{
+    cloud::Cloud,
     egress::PlainHttp,
     image::Repository,
     policy::{Policy, PolicyName},
@@ -112,6 +113,13 @@ pub struct ImageSource {
     pub suspended: bool,
 }
 
+impl ImageSource {
+    /// The repository that is listed: the image, or its mirror.
+    pub fn listed(&self) -> &Repository {
+        self.connection.mirror.as_ref().unwrap_or(&self.image)
+    }
+}
+
 /// Which secrets open a registry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Connection {
@@ -119,6 +127,8 @@ pub struct Connection {
     pub credentials: Option<ObjectKey>,
     /// The ServiceAccount whose pull secrets are used too; known to a cluster only.
     pub pull_account: Option<ObjectKey>,
+    /// The cloud whose identity opens the registry, in place of credentials.
+    pub cloud: Option<CloudLogin>,
     /// The certificates.
     pub certificates: Option<ObjectKey>,
     /// The proxy.
@@ -131,6 +141,17 @@ pub struct Connection {
     pub timeout: Duration,
     /// The repository that is listed in the image's stead, with the same tags.
     pub mirror: Option<Repository>,
+}
+
+/// Which identity of which cloud opens a registry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CloudLogin {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// The namespace that it is for.
+    pub namespace: String,
+    /// The ServiceAccount whose identity it is; known to a cluster only.
+    pub account: Option<String>,
 }
 
 /// An `ImagePolicy`.

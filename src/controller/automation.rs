@@ -68,7 +68,7 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
         let known =
             known.filter(|it| it.image == source.image && it.connection == source.connection);
         if let Some(known) = known {
-            listings.know(&source.image, &source.connection, known.listing);
+            listings.know(source.listed(), &source.connection, known.listing);
         }
     }
     let (config, ports) = (&world.config, &context.ports);

@@ -49,6 +49,7 @@ use url::Url;
 pub use self::{
     acl::CrossNamespace,
     lease::{Election, LeaseError},
+    vault::Identity,
 };
 use self::{
     event::Events,
@@ -82,6 +83,8 @@ pub struct Options {
     pub shard: LabelSelector,
     /// Whether references may leave their namespace.
     pub cross_namespace: CrossNamespace,
+    /// Whose identity is shown to a cloud where an object names no ServiceAccount.
+    pub identity: Identity,
     /// How many objects of one kind are worked on at the same time.
     pub concurrent: usize,
     /// The shortest pause after a failure.
@@ -213,7 +216,7 @@ impl Context {
         let ports = Ports {
             registry: OciRegistry::new(Egress::new()),
             remote: GitRemote::new(Egress::new(), options.cache.clone()),
-            vault: ClusterVault::new(client.clone()),
+            vault: ClusterVault::new(client.clone(), options.identity.clone()),
         };
         let queues = Kind::OURS.map(|kind| {
             let queue = Mutex::new(Queue::new(options.concurrent));

@@ -262,20 +262,16 @@ async fn digest(
         return Ok(Some(digest.as_str().to_owned()));
     }
     let of = format!("{name}:{tag}");
-    let access =
-        access::registry(&context.ports.vault, &question.connection, &question.image).await;
+    let listed = question.listed();
+    let access = access::registry(&context.ports.vault, &question.connection, listed).await;
     let access = access.map_err(|error| {
         let message = format!(
             "failed fetching digest of {of}: {}",
-            told::sentence(&error, None)
+            told::sentence(&error, error.hint())
         );
         Refusal::failed("Failed", message, Next::Retry(Class::Denied))
     })?;
-    let digest = context
-        .ports
-        .registry
-        .digest(&question.image, tag, &access)
-        .await;
+    let digest = context.ports.registry.digest(listed, tag, &access).await;
     let digest = digest.map_err(|error| lookup_failed(&of, &error))?;
     Ok(Some(digest.as_str().to_owned()))
 }

@@ -66,17 +66,17 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
     {
         return Report::new(&status, End::Left, Next::After(wait));
     }
-    let access = access::registry(&context.ports.vault, &source.connection, &source.image).await;
+    let access = access::registry(&context.ports.vault, &source.connection, source.listed()).await;
     let access = match access {
         Ok(access) => access,
         Err(error) => {
-            let words = told::sentence(&error, None);
+            let words = told::sentence(&error, error.hint());
             let message = format!("failed to configure authentication options: {words}");
             let end = End::failed("AuthenticationFailed", message);
             return Report::new(&status, end, Next::Retry(retry_of(&error)));
         }
     };
-    match context.ports.registry.scan(&source.image, &access).await {
+    match context.ports.registry.scan(source.listed(), &access).await {
         Ok(scan) => {
             let end = scanned(context, object, source, scan, &mut status);
             let next = jittered(interval);

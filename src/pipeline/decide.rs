@@ -214,7 +214,7 @@ async fn decide<R: Registry, G, V: Vault>(
     // Only what is asked goes to a mirror; what is written into Git is the image.
     let access = match access::registry(&ports.vault, &connection, &listed).await {
         Ok(access) => access,
-        Err(error) => return Decision::Unavailable(told(&error, None)),
+        Err(error) => return Decision::Unavailable(told(&error, error.hint())),
     };
     let asked = Asked {
         repository: &listed,
@@ -410,6 +410,7 @@ fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
         .unwrap_or_else(|| Connection {
             credentials: None,
             pull_account: None,
+            cloud: None,
             certificates: None,
             proxy: None,
             token_realms: Vec::new(),

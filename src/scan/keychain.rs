@@ -212,7 +212,11 @@ impl Keychain {
     }
 
     /// A keychain of one entry.
-    pub(super) fn single(key: &str, proof: Proof) -> Result<Self, KeychainError> {
+    ///
+    /// # Errors
+    ///
+    /// When `key` names no registry.
+    pub fn single(key: &str, proof: Proof) -> Result<Self, KeychainError> {
         let entry = Entry::new(key, proof, &[])?;
         Ok(Self {
             entries: vec![entry],

@@ -19,12 +19,19 @@ pub(crate) struct Bot {
 
 impl Bot {
     /// Starts the controller with the arguments that `deploy/` gives it, and more.
-    pub(crate) fn start(folder: &Path, name: &str, kubeconfig: &Path, more: &[&str]) -> Self {
+    pub(crate) fn start(
+        folder: &Path,
+        name: &str,
+        kubeconfig: &Path,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let (health, metrics) = (free_port(), free_port());
         let mut run = command(env!("CARGO_BIN_EXE_tagwright"), folder);
         run.env("KUBECONFIG", kubeconfig)
             .env("RUNTIME_NAMESPACE", "tagwright-system")
             .env("HOSTNAME", name)
+            .envs(variables.iter().copied())
             .args(["controller", "--log-level=debug", "--min-retry-delay=100ms"])
             .arg(format!("--health-addr=127.0.0.1:{health}"))
             .arg(format!("--metrics-addr=127.0.0.1:{metrics}"))

@@ -21,6 +21,8 @@ mod token_service;
 
 mod apiserver;
 mod bot;
+#[cfg(feature = "clouds")]
+mod identities;
 mod life;
 mod manifests;
 mod outage;

@@ -73,7 +73,18 @@ impl World {
 
     /// Starts a controller and waits until it has seen everything.
     pub(crate) async fn bot(&self, name: &str, more: &[&str]) -> Bot {
-        let bot = Bot::start(self.cluster.folder(), name, &self.kubeconfig, more);
+        self.bot_with(name, more, &[]).await
+    }
+
+    /// The same, with variables.
+    pub(crate) async fn bot_with(
+        &self,
+        name: &str,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Bot {
+        let folder = self.cluster.folder();
+        let bot = Bot::start(folder, name, &self.kubeconfig, more, variables);
         until("the controller is ready", || bot.is_ready()).await;
         bot
     }

@@ -12,7 +12,13 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
+    /// For loopback.
     pub(crate) fn make(folder: &Path) -> Self {
+        Self::naming(folder, &["127.0.0.1", "localhost"])
+    }
+
+    /// For servers of these names.
+    pub(crate) fn naming(folder: &Path, names: &[&str]) -> Self {
         let authority_key = KeyPair::generate().expect("a key");
         let mut authority = CertificateParams::new(Vec::new()).expect("no names");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -22,7 +28,7 @@ impl Certificates {
             .expect("a certificate");
         let issuer = Issuer::new(authority, authority_key);
         let key = KeyPair::generate().expect("a key");
-        let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let certificate = CertificateParams::new(names).expect("names");
         let certificate = certificate.signed_by(&key, &issuer).expect("a certificate");
         let write = |name: &str, text: String| {

@@ -18,8 +18,8 @@ use crate::{
 pub(crate) enum Login<'a> {
     /// Not at all.
     Open,
-    /// TLS, and user `bot` with this password.
-    Password(&'a Certificates, &'a str),
+    /// TLS, and a user with a password.
+    Password(&'a Certificates, &'a str, &'a str),
     /// Bearer tokens of a token service.
     Token(&'a TokenService),
 }
@@ -45,12 +45,12 @@ impl DockerRegistry {
         );
         match login {
             Login::Open => {}
-            Login::Password(certificates, password) => {
+            Login::Password(certificates, user, password) => {
                 let Certificates {
                     certificate, key, ..
                 } = certificates;
                 let (certificate, key) = (certificate.display(), key.display());
-                let users = htpasswd(folder, password)?;
+                let users = htpasswd(folder, user, password)?;
                 config += &format!("  tls: {{certificate: {certificate}, key: {key}}}\n");
                 config += &format!(
                     "auth: {{htpasswd: {{realm: r, path: {}}}}}\n",
@@ -157,12 +157,12 @@ fn write(path: &Path, bytes: &[u8]) {
 }
 
 /// A file that `docker-registry` and nginx read users from, with user `bot`.
-pub(crate) fn htpasswd(folder: &Path, password: &str) -> Option<PathBuf> {
+pub(crate) fn htpasswd(folder: &Path, user: &str, password: &str) -> Option<PathBuf> {
     let path = folder.join("htpasswd");
     let mut make = command(programs::find("htpasswd")?, folder);
     make.args(["-Bbc", "-C", "4"])
         .arg(&path)
-        .args(["bot", password])
+        .args([user, password])
         .stderr(Stdio::null());
     assert!(make.status().expect("htpasswd can be started").success());
     Some(path)

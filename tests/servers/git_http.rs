@@ -29,7 +29,7 @@ impl GitServer {
     ) -> Option<Self> {
         let (nginx, fcgiwrap) = (programs::find("nginx")?, programs::find("fcgiwrap")?);
         programs::find("git")?;
-        let users = htpasswd(folder, password)?;
+        let users = htpasswd(folder, "bot", password)?;
         let socket = folder.join("fcgi.sock");
         let log = folder.join("fcgiwrap.log");
         let mut wrap = command(fcgiwrap, folder);

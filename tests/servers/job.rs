@@ -28,7 +28,7 @@ impl World {
             fs::create_dir(root.join(name)).expect("a new folder");
         }
         let certificates = Certificates::make(root);
-        let login = Login::Password(&certificates, PASSWORD);
+        let login = Login::Password(&certificates, "bot", PASSWORD);
         let registry = DockerRegistry::start(&root.join("registry"), &login)?;
         // What runs today is listed too, or the guard against shrunken lists would hold it.
         registry.tag("acme/web", "1.0.0");

@@ -9,6 +9,8 @@
     reason = "it starts servers, and says which are missing"
 )]
 
+#[cfg(feature = "clouds")]
+mod aws;
 mod certificates;
 mod docker_registry;
 mod git_http;

@@ -8,6 +8,8 @@
 mod action;
 mod cases;
 mod cli;
+#[cfg(feature = "clouds")]
+mod cloud;
 mod crds;
 mod forge;
 mod git;

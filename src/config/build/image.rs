@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Config, Document, Documents, Habitat, ObjectKey};
 use crate::{
-    config::{Connection, ImageSource, NamedPolicy, duration},
+    cloud::Cloud,
+    config::{CloudLogin, Connection, ImageSource, NamedPolicy, duration},
     crd::{
         AccessFrom, DigestReflectionPolicy, FilterTags, GuardName, ImagePolicy, ImageRepository,
         KeyKindName, NumericalPolicy, OrderDirection, PolicyChoice, RegistryProvider,
@@ -107,6 +108,7 @@ fn source(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
     let connection = Connection {
         credentials,
         pull_account: pull_account.filter(|_| documents.habitat == Habitat::Cluster),
+        cloud: cloud(documents, document),
         certificates,
         proxy,
         token_realms: token_realms(documents, document),
@@ -129,9 +131,11 @@ fn source(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
 
 fn warn_of_cluster_only_fields(documents: &mut Documents, document: &Document<ImageRepository>) {
     let spec = &document.value.spec;
-    if spec.provider != RegistryProvider::Generic {
-        let message = "cloud log-in is not built in yet".to_owned();
-        let hint = "the docker configuration of the user who runs tagwright is used instead";
+    let is_cloud = spec.provider != RegistryProvider::Generic;
+    if is_cloud && !cfg!(feature = "clouds") {
+        let message = "this build has no log-in to clouds".to_owned();
+        let hint = "take a released one, or build with `--features clouds`; the docker \
+                    configuration of the user who runs tagwright is used instead";
         document.fault(
             &mut documents.warnings,
             "/spec/provider",
@@ -140,11 +144,40 @@ fn warn_of_cluster_only_fields(documents: &mut Documents, document: &Document<Im
         );
     }
     if spec.service_account_name.is_some() && documents.habitat == Habitat::Files {
-        let message = "pull secrets of a ServiceAccount are known to a cluster only".to_owned();
-        let hint = "name the pull secret in `secretRef`";
+        let (message, hint) = if is_cloud {
+            let hint = "the identity of whoever runs tagwright is used instead";
+            (
+                "the identity of a ServiceAccount is known to a cluster only",
+                hint,
+            )
+        } else {
+            let hint = "name the pull secret in `secretRef`";
+            (
+                "pull secrets of a ServiceAccount are known to a cluster only",
+                hint,
+            )
+        };
+        let message = message.to_owned();
         let pointer = "/spec/serviceAccountName";
         document.fault(&mut documents.warnings, pointer, message, Some(hint));
     }
+}
+
+/// The identity that `spec.provider` asks for, where this build knows clouds.
+fn cloud(documents: &Documents, document: &Document<ImageRepository>) -> Option<CloudLogin> {
+    let spec = &document.value.spec;
+    let cloud = match spec.provider {
+        RegistryProvider::Generic => return None,
+        RegistryProvider::Aws => Cloud::Aws,
+        RegistryProvider::Azure => Cloud::Azure,
+        RegistryProvider::Gcp => Cloud::Gcp,
+    };
+    let account = spec.service_account_name.clone();
+    cfg!(feature = "clouds").then(|| CloudLogin {
+        cloud,
+        namespace: document.key.namespace.clone(),
+        account: account.filter(|_| documents.habitat == Habitat::Cluster),
+    })
 }
 
 fn mirror(documents: &mut Documents, document: &Document<ImageRepository>) -> Option<Repository> {
