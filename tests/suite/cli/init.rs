@@ -201,3 +201,22 @@ async fn discover_updates_without_markers() {
     let described = ["plan", "--config", "policies.yaml", "--discover"];
     world.call(&described).await.expect(2, &["--in-place"]);
 }
+
+#[tokio::test]
+async fn what_a_kustomization_misses_is_added_where_the_flag_says_so() {
+    let world = World::new().await;
+    world.file("policies.yaml", POLICIES);
+    let entry = "images:\n- name: REGISTRY/acme/web # the shop\n";
+    world.file("tree/kustomization.yaml", entry);
+    let run = ["run", "--in-place", "tree", "--config", "policies.yaml"];
+    let alone = [run.as_slice(), &["--add-missing"]].concat();
+    world.call(&alone).await.expect(2, &["--discover"]);
+    let discover = [run.as_slice(), &["--discover"]].concat();
+    world.call(&discover).await.expect(0, &["no markers found"]);
+    let adding = [discover.as_slice(), &["--add-missing"]].concat();
+    world.call(&adding).await.expect(0, &["nothing → 1.5.0"]);
+    let added = format!("{entry}  newTag: 1.5.0\n");
+    assert_eq!(world.read("tree/kustomization.yaml"), added);
+    world.call(&adding).await.expect(0, &["nothing updated"]);
+    assert_eq!(world.read("tree/kustomization.yaml"), added);
+}
