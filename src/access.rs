@@ -32,7 +32,10 @@ use crate::{
 
 #[cfg(feature = "clouds")]
 pub use self::cloud::cloud_keychain;
-pub use self::{forge::forge, git::remote};
+pub use self::{
+    forge::{forge, forge_with_token},
+    git::remote,
+};
 
 /// Opens secrets by name.
 pub trait Vault: Sync {

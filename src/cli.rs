@@ -5,6 +5,7 @@
 )]
 
 mod action;
+mod comment;
 #[cfg(feature = "controller")]
 mod controller;
 mod crds;
@@ -143,7 +144,7 @@ enum Command {
     /// Show the whole job on an embedded registry and a Git repository in a temporary folder
     Demo(demo::DemoArguments),
     /// Show the diff and the commit message that `run` would make; writes nothing anywhere
-    Plan(run::RunArguments),
+    Plan(run::PlanArguments),
     /// Update every automation once
     Run(run::RunArguments),
     /// Tell stage by stage why a policy chooses what it chooses

@@ -36,7 +36,7 @@ pub use self::policy::{
 pub use self::rules::{FieldName, MatchesName, RepositorySettings, RuleSpec};
 
 pub use self::pull_request::{
-    ForgeName, GroupName, MergeMethodName, MergeName, PullRequestSpec, WindowSpec,
+    CommitterName, ForgeName, GroupName, MergeMethodName, MergeName, PullRequestSpec, WindowSpec,
 };
 
 /// Defines the top of a kind: `apiVersion`, `kind`, `metadata`, `spec`, and a `status` that is

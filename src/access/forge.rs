@@ -1,9 +1,12 @@
 //! What opens the forge of a Git remote: a token, certificates and a proxy.
 
+use std::time::Duration;
+
 use super::{
     AccessError, Vault, certificates,
     git::{CERTIFICATE_KEYS, git_proof},
-    proxy, text,
+    github_app::{APP_ID, GithubApp},
+    proxy, text, unfit,
 };
 use crate::{
     config::{PullRequestSettings, RemoteSettings},
@@ -12,10 +15,14 @@ use crate::{
     update::{forge, git::Login},
 };
 
+/// How long one call may take where no remote says it.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
 /// What opens the forge of a remote.
 ///
 /// The token is `token`, else `bearerToken`, else `password`, of the settings' own Secret; where that
-/// names none, the remote's is used, and only for the API that belongs to the remote's host.
+/// names none, the remote's is used, and only for the API that belongs to the remote's host. The data
+/// of a GitHub App stands for the tokens of its installation.
 ///
 /// # Errors
 ///
@@ -38,11 +45,11 @@ pub async fn forge(
     let shares = place.shares_credentials_with(&remote.url);
     let key = settings.credentials.as_ref();
     let key = key.or(remote.credentials.as_ref().filter(|_| shares));
-    let mut proof = None;
+    let mut login = Login::Anonymous;
     match key {
         None if shares => {
             if let Login::Fixed(it) = vault.ambient_git_login(&remote.url).await? {
-                proof = Some(forge_proof(place.kind, it.proof().clone()));
+                login = fixed(place, it.proof().clone());
             }
         }
         None => {}
@@ -54,22 +61,53 @@ pub async fn forge(
             {
                 route = certificates(key, &record, route)?;
             }
-            let found = match text(key, &record, "token")? {
-                Some(token) => Some(Proof::Bearer(Secret::new(token.to_owned()))),
-                None => git_proof(key, &record)?,
+            login = match text(key, &record, "token")? {
+                Some(token) => fixed(place, Proof::Bearer(Secret::new(token.to_owned()))),
+                None if record.values.contains_key(APP_ID) => {
+                    if place.kind != forge::Kind::Github {
+                        let reason = "it holds a GitHub App's data, and the forge is another one";
+                        return Err(unfit(key, reason));
+                    }
+                    Login::provided(GithubApp::parse(key, &record, &remote.url)?)
+                }
+                None => match git_proof(key, &record)? {
+                    Some(proof) => fixed(place, proof),
+                    None => Login::Anonymous,
+                },
             };
-            proof = found.map(|it| forge_proof(place.kind, it));
         }
     }
-    let authority = Authority::of(&place.api);
     Ok(forge::Access {
         place: place.clone(),
-        credential: proof
-            .zip(authority)
-            .map(|(proof, authority)| Credential::new(proof, authority)),
+        login,
         route: proxy(vault, remote.proxy.as_ref(), route).await?,
         timeout: remote.timeout,
     })
+}
+
+/// What opens a forge with a token and nothing else.
+pub fn forge_with_token(place: forge::Place, token: Secret<String>) -> forge::Access {
+    let plain_http = if place.api.scheme() == "http" {
+        PlainHttp::Allow
+    } else {
+        PlainHttp::Refuse
+    };
+    forge::Access {
+        login: fixed(&place, Proof::Bearer(token)),
+        place,
+        route: Route {
+            plain_http,
+            ..Route::default()
+        },
+        timeout: TIMEOUT,
+    }
+}
+
+fn fixed(place: &forge::Place, proof: Proof) -> Login {
+    match Authority::of(&place.api) {
+        Some(authority) => Login::Fixed(Credential::new(forge_proof(place.kind, proof), authority)),
+        None => Login::Anonymous,
+    }
 }
 
 /// The form in which a forge takes a token: Azure DevOps as a password, the Bitbuckets as one where

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, io::Write as _, path::PathBuf};
 use serde_json::{Value, json};
 
 use super::{
-    Exit, Global, Trouble, docker_config,
+    Exit, Global, Trouble, comment, docker_config,
     output::Output,
     registry,
     run::{Store, in_place},
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::{Config, ConfigFile, Origin},
     egress::Egress,
+    error::Class,
     once::{self, DocumentVault},
     pipeline::{self, Intent, Listings, Ports, Scope},
     report::{
@@ -33,8 +34,6 @@ use crate::{
 
 /// The automation that the inputs describe.
 const NAME: &str = "github-action";
-/// How large an event may be; GitHub sends no more than 25 MB.
-const MAX_EVENT: u64 = 32 * 1024 * 1024;
 /// The branch of requests, where no input names one.
 const PUSH_BRANCH: &str = "tagwright/images";
 const AUTHOR: &str = "github-actions[bot] <41898282+github-actions[bot]@users.noreply.github.com>";
@@ -139,14 +138,27 @@ impl Runner {
     }
 
     fn event(&self) -> Result<Value, Trouble> {
-        let Some(path) = self.variable("GITHUB_EVENT_PATH") else {
-            return Ok(Value::Null);
-        };
-        let unreadable = |error: &dyn std::fmt::Display| {
-            Trouble::usage(&format!("cannot read the event in `{path}`: {error}"), None)
-        };
-        let bytes = once::read_bounded(path.as_ref(), MAX_EVENT).map_err(|it| unreadable(&it))?;
-        serde_json::from_slice(&bytes).map_err(|it| unreadable(&it))
+        match self.variable("GITHUB_EVENT_PATH") {
+            Some(path) => comment::event(path),
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// The request that the event is about, where the plan is to be a comment on it.
+    fn comment(&self, mode: Mode) -> Result<Option<comment::Request>, Trouble> {
+        if !self.switch("comment")? {
+            return Ok(None);
+        }
+        if mode != Mode::Plan {
+            let hint = "set `mode: plan`; a pull request that we open tells its own story";
+            return Err(Trouble::usage("`comment` is for the mode plan", Some(hint)));
+        }
+        let page = comment::of_event(&self.event()?).ok_or_else(|| {
+            let hint = "run the step on: pull_request";
+            Trouble::usage("the event is not about a pull request", Some(hint))
+        })?;
+        let token = self.input("token").unwrap_or_default().to_owned();
+        comment::Request::at(&page, token).map(Some)
     }
 
     /// Adds text to a file of the runner, if there is one.
@@ -180,6 +192,7 @@ pub(super) async fn execute(global: &Global, output: &mut Output) -> Result<Exit
     let mode = runner.mode()?;
     runner.check_event(mode)?;
     let changed_is_three = runner.switch("detailed-exitcode")?;
+    let request = runner.comment(mode)?;
     let mut files = once::documents(&configuration(&runner, global))?;
     if matches!(mode, Mode::Commit | Mode::PullRequest) {
         files.extend(documents(&runner, mode)?);
@@ -191,6 +204,16 @@ pub(super) async fn execute(global: &Global, output: &mut Output) -> Result<Exit
         Mode::Plan | Mode::Commit | Mode::PullRequest => {
             let report = run(&runner, mode, &config, global).await?;
             tell(&runner, &report, output)?;
+            if let Some(request) = request {
+                match request.tell(&report).await {
+                    // What a fork's pull request is given may read and not write.
+                    Err(error) if error.class() == Class::Denied => {
+                        let words = format!("the plan is not commented: {error}");
+                        output.print(&command("warning", &[], &words));
+                    }
+                    result => drop(result?),
+                }
+            }
             Ok(match () {
                 () if report.summary.failed > 0 => Exit::Error,
                 () if changed_is_three && report.has_changes() => Exit::Changed,
@@ -299,6 +322,7 @@ fn pull_request(runner: &Runner) -> Result<Value, Trouble> {
         ("merge", runner.input("merge")),
         ("mergeMethod", runner.input("merge-method")),
         ("groupBy", runner.input("group-by")),
+        ("commitBy", runner.input("commit-by")),
     ];
     for (field, value) in texts {
         if let Some(value) = value {

@@ -10,11 +10,14 @@ use std::{
 use clap::Args;
 
 use super::{
-    DiscoverArguments, Exit, Global, Trouble, docker_config, load, output::Output,
+    DiscoverArguments, Exit, Global, Trouble, comment, docker_config, load, output::Output,
     progress::Watched, registry,
 };
 use crate::{
-    config::{Automation, Config, GitProviderName, ObjectKey, RemoteSettings},
+    config::{
+        Automation, Config, GitProviderName, ObjectKey, PullRequestSettings, RemoteSettings,
+        SecretSource, SecretValue,
+    },
     egress::Egress,
     error::Class,
     once::{self, DocumentVault},
@@ -57,6 +60,16 @@ pub(super) struct RunArguments {
     cache: Option<OsString>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct PlanArguments {
+    #[command(flatten)]
+    run: RunArguments,
+    /// Write the plan into one comment on the pull request with this address, again and again; on the
+    /// one that the CI job belongs to where none is given (token: `TAGWRIGHT_FORGE_TOKEN`)
+    #[arg(long, value_name = "URL", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    comment: Option<String>,
+}
+
 /// What an automation would say, for `--remote`.
 #[derive(Debug, Args)]
 struct AdHoc {
@@ -66,6 +79,17 @@ struct AdHoc {
     /// The branch to push to, if not the same
     #[arg(long, value_name = "NAME", requires = "remote")]
     push_branch: Option<String>,
+    /// Open a pull request from the push branch, with the fields of `pullRequest` in documents:
+    /// '{labels: [images], draft: true}'
+    #[arg(
+        long,
+        value_name = "FIELDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "{}",
+        requires = "push_branch"
+    )]
+    pull_request: Option<String>,
     /// The folder or file below which values are updated
     #[arg(
         long,
@@ -87,11 +111,17 @@ struct AdHoc {
 }
 
 pub(super) async fn plan(
-    arguments: RunArguments,
+    arguments: PlanArguments,
     global: &Global,
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
-    execute(arguments, global, output, Intent::Plan).await
+    let request = arguments.comment.as_deref().map(comment::Request::find);
+    let request = request.transpose()?;
+    let (report, exit) = execute(arguments.run, global, output, Intent::Plan).await?;
+    if let Some(request) = request {
+        request.tell(&report).await?;
+    }
+    Ok(exit)
 }
 
 pub(super) async fn run(
@@ -99,7 +129,8 @@ pub(super) async fn run(
     global: &Global,
     output: &mut Output,
 ) -> Result<Exit, Trouble> {
-    execute(arguments, global, output, Intent::Apply).await
+    let (_, exit) = execute(arguments, global, output, Intent::Apply).await?;
+    Ok(exit)
 }
 
 async fn execute(
@@ -107,10 +138,10 @@ async fn execute(
     global: &Global,
     output: &mut Output,
     intent: Intent,
-) -> Result<Exit, Trouble> {
+) -> Result<(RunReport, Exit), Trouble> {
     let mut config = load(global, output)?;
     if let Some(url) = &arguments.remote {
-        config.automations = vec![ad_hoc(url, &arguments, &config, &global.namespace)?];
+        config.automations = vec![ad_hoc(url, &arguments, &mut config, &global.namespace)?];
     }
     if arguments.in_place.is_none() && config.automations.is_empty() {
         return Err(Trouble::usage(
@@ -180,11 +211,12 @@ async fn execute(
         Detail::Brief
     };
     output.result(&report, || text::run(&report, detail));
-    Ok(match () {
+    let exit = match () {
         () if report.summary.failed > 0 => Exit::Error,
         () if arguments.detailed_exitcode && report.has_changes() => Exit::Changed,
         () => Exit::Done,
-    })
+    };
+    Ok((report, exit))
 }
 
 pub(super) enum Store {
@@ -216,7 +248,7 @@ impl Store {
 fn ad_hoc(
     url: &str,
     arguments: &RunArguments,
-    config: &Config,
+    config: &mut Config,
     namespace: &str,
 ) -> Result<Automation, Trouble> {
     let is_own = |name: &PolicyName| name.namespace == namespace;
@@ -238,24 +270,33 @@ fn ad_hoc(
         Some(name) => Branch::new(name).map_err(refused)?,
         None => branch.clone(),
     };
+    let remote = RemoteSettings {
+        url: git::remote_url(url).map_err(refused)?,
+        checkout: Checkout::Branch(branch),
+        push_branch,
+        push: PushSettings::default(),
+        path: UpdatePath::new(&arguments.path).map_err(refused)?,
+        provider: GitProviderName::Generic,
+        credentials: None,
+        proxy: None,
+        signing_key: None,
+        verify: None,
+        timeout: std::time::Duration::from_mins(5),
+    };
+    let pull_request = match &arguments.pull_request {
+        Some(fields) => {
+            let credentials = forge_token(config, namespace);
+            let settings = PullRequestSettings::read(fields, namespace, &remote, credentials);
+            Some(settings.map_err(once::LoadError::from)?)
+        }
+        None => None,
+    };
     Ok(Automation {
         key: ObjectKey {
             namespace: namespace.to_owned(),
             name: "command-line".to_owned(),
         },
-        remote: RemoteSettings {
-            url: git::remote_url(url).map_err(refused)?,
-            checkout: Checkout::Branch(branch),
-            push_branch,
-            push: PushSettings::default(),
-            path: UpdatePath::new(&arguments.path).map_err(refused)?,
-            provider: GitProviderName::Generic,
-            credentials: None,
-            proxy: None,
-            signing_key: None,
-            verify: None,
-            timeout: std::time::Duration::from_mins(5),
-        },
+        remote,
         trailers,
         author,
         message: None,
@@ -267,9 +308,26 @@ fn ad_hoc(
             .cloned()
             .collect(),
         targets: Arc::new(targets),
-        pull_request: None,
+        pull_request,
         suspended: false,
     })
+}
+
+/// The Secret that stands for the token of the environment, if there is one.
+fn forge_token(config: &mut Config, namespace: &str) -> Option<ObjectKey> {
+    std::env::var_os(comment::TOKEN).filter(|it| !it.is_empty())?;
+    let key = ObjectKey {
+        namespace: namespace.to_owned(),
+        name: "the token of the environment".to_owned(),
+    };
+    let token = SecretValue::Environment(comment::TOKEN.to_owned());
+    let source = SecretSource {
+        kind: "Opaque".to_owned(),
+        values: BTreeMap::from([("token".to_owned(), token)]),
+        file: String::new(),
+    };
+    config.secrets.insert(key.clone(), source);
+    Some(key)
 }
 
 pub(super) fn parse_author(text: &str) -> Result<Author, Trouble> {

@@ -16,7 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Config, ConfigError, ConfigFile, Fault, ObjectKey, Origin, Reading,
+    Config, ConfigError, ConfigFile, Fault, ObjectKey, Origin, PullRequestSettings, Reading,
+    RemoteSettings,
     document::{self, Node, Place},
     fault::Faults,
     schema::Schema,
@@ -53,6 +54,41 @@ pub(super) fn config(files: &[ConfigFile], namespace: &str) -> Result<Config, Co
     } else {
         Err(ConfigError { faults })
     }
+}
+
+/// Reads the fields of `pullRequest` by themselves.
+pub(super) fn pull_request(
+    fields: &str,
+    namespace: &str,
+    remote: &RemoteSettings,
+    credentials: Option<ObjectKey>,
+) -> Result<PullRequestSettings, ConfigError> {
+    let token = credentials.map_or(pull_request::Token::Ambient, pull_request::Token::Given);
+    let mut documents = Documents::new(namespace, Habitat::Files);
+    documents.read(&ConfigFile {
+        name: "--pull-request".to_owned(),
+        text: format!(
+            "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\n\
+             metadata: {{name: command-line}}\nspec:\n  interval: 1h\n  \
+             sourceRef: {{kind: GitRepository, name: command-line}}\n  git:\n    \
+             commit: {{author: {{email: nobody@example.com}}}}\n    push:\n      \
+             branch: {}\n      pullRequest: {fields}\n",
+            serde_json::Value::from(remote.push_branch.as_str())
+        ),
+        origin: Origin::Given,
+    });
+    if let Some(document) = documents.automations.pop()
+        && let Some(git) = &document.value.spec.git
+        && let Ok(Some(settings)) =
+            pull_request::build(&mut documents, &document, git, remote, token)
+        && documents.faults.is_empty()
+    {
+        return Ok(settings);
+    }
+    documents.faults.sort();
+    Err(ConfigError {
+        faults: documents.faults,
+    })
 }
 
 /// Reads objects as an API server holds them: what is faulty is left out.

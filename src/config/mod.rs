@@ -34,7 +34,10 @@ use crate::{
     secret::{Authority, Secret},
     update::{
         discovery::Assignments,
-        forge::{Decoration, Limits, Merge, Place, Readiness, group::Grouping, schedule::Window},
+        forge::{
+            Committer, Decoration, Limits, Merge, Place, Readiness, group::Grouping,
+            schedule::Window,
+        },
         git::{self, Author, Branch, Checkout, PushSettings, UpdatePath},
         message::Trailer,
         targets::Targets,
@@ -213,12 +216,32 @@ pub struct PullRequestSettings {
     pub readiness: Readiness,
     /// Who merges.
     pub merge: Merge,
+    /// Who makes the commit.
+    pub committer: Committer,
     /// What goes into one request.
     pub grouping: Grouping,
     /// How many there may be.
     pub limits: Limits,
     /// When one may be opened; at any time where there is none.
     pub windows: Vec<Window>,
+}
+
+impl PullRequestSettings {
+    /// Reads the fields of `pullRequest`, `{labels: [images]}`, for a remote that no document
+    /// describes. The Secret with the token, where there is one, stands in no document either; where
+    /// there is none, the credentials of the environment open both.
+    ///
+    /// # Errors
+    ///
+    /// Every fault in them.
+    pub fn read(
+        fields: &str,
+        namespace: &str,
+        remote: &RemoteSettings,
+        credentials: Option<ObjectKey>,
+    ) -> Result<Self, ConfigError> {
+        build::pull_request(fields, namespace, remote, credentials)
+    }
 }
 
 /// Where an automation reads and pushes, and which secrets open it.

@@ -54,6 +54,9 @@ pub struct PullRequestSpec {
     /// How the forge merges by itself.
     #[serde(default)]
     pub merge_method: MergeMethodName,
+    /// Who makes the commit.
+    #[serde(default)]
+    pub commit_by: CommitterName,
     /// What is put into one request.
     #[serde(default)]
     pub group_by: GroupName,
@@ -115,6 +118,17 @@ pub enum MergeMethodName {
     Squash,
     /// On top of the base branch.
     Rebase,
+}
+
+/// `pullRequest.commitBy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CommitterName {
+    /// We do, and sign it where there is a key.
+    #[default]
+    Git,
+    /// The forge, in its own name and with its signature: GitHub and GitLab.
+    Forge,
 }
 
 /// `pullRequest.groupBy`.

@@ -4,6 +4,7 @@
 //! [`life::next`](crate::update::forge::life::next), take that step, ask again ([`walk`]). A race that
 //! was lost begins with a new look.
 
+mod stage;
 mod walk;
 
 use std::{
@@ -24,7 +25,7 @@ use crate::{
     scan::Registry,
     update::{
         forge::{
-            self, Forge, Request,
+            self, Committer, Forge, Request,
             group::{ALL, Grouping},
             life::{Gate, Wish},
             note::{Key, Offer},
@@ -74,6 +75,12 @@ pub async fn propose<R: Registry, G: Remote, V: Vault, F: Forge>(
             return vec![Outcome { end, ..nothing }];
         }
     };
+    if let (Committer::Forge, Intent::Apply) = (doors.settings.committer, intent)
+        && let Err(failure) = run.sweep().await
+    {
+        let end = End::Failed(failure);
+        return vec![Outcome { end, ..nothing }];
+    }
     let mut outcomes = Vec::new();
     for (group, branch) in run.groups() {
         outcomes.push(run.group(&group, branch).await);

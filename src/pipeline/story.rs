@@ -8,7 +8,7 @@ use crate::{
     config::{Automation, PullRequestSettings},
     image::{ImageReference, Tag},
     policy::{self, Situation},
-    scan::Registry,
+    scan::{Depth, Registry, TagFacts},
     update::{
         PolicyKey,
         forge::{
@@ -137,7 +137,8 @@ fn told(step: &Step) -> Image {
     }
 }
 
-/// Adds what the registry knows: the digest, when it was built, and what the constraints held back.
+/// Adds what the registry knows: the digest, when and of which source it was built, and what the
+/// constraints held back.
 async fn look<R: Registry, G, V: Vault>(
     scope: &Scope<'_>,
     ports: &Ports<R, G, V>,
@@ -162,14 +163,25 @@ async fn look<R: Registry, G, V: Vault>(
     let (Some(tag), Ok(scan)) = (tag(&image.new), listing.await) else {
         return;
     };
-    let facts = scan.facts.get(&tag);
-    image.created = facts.and_then(|it| it.created.or(it.annotated));
-    let digest = facts.and_then(|it| it.digest.clone());
-    let digest = match digest {
+    let old = self::tag(&image.old);
+    let ask = async |tag: Option<&Tag>| {
+        let registry = &ports.registry;
+        match tag {
+            Some(tag) => registry.facts(repository, tag, Depth::Image, &access).await,
+            None => Ok(TagFacts::default()),
+        }
+    };
+    let (new, old) = tokio::join!(ask(Some(&tag)), ask(old.as_ref()));
+    let (new, old) = (new.unwrap_or_default(), old.unwrap_or_default());
+    let digest = match new.digest {
         Some(digest) => Some(digest),
         None => ports.registry.digest(repository, &tag, &access).await.ok(),
     };
     image.digest = digest.map(|it| it.to_string());
+    image.created = new.created.or(new.annotated);
+    image.replaced = old.created.or(old.annotated);
+    image.source = new.source.or(old.source);
+    image.revisions = (old.revision, new.revision);
     let current = tag_text(&image.old);
     let situation = Situation {
         current: current.as_deref(),

@@ -177,6 +177,27 @@ pub fn run_summary(report: &RunReport) -> String {
     cut(text, MAX_SUMMARY)
 }
 
+/// The plan as a comment on the pull request that it was made for, in at most `limit` bytes.
+pub fn plan_comment(report: &RunReport, limit: usize) -> String {
+    let mut text = "**What tagwright would do after this change**\n\n".to_owned();
+    for automation in &report.automations {
+        write_automation(&mut text, automation);
+    }
+    if text.len() <= limit {
+        return text;
+    }
+    // A diff that is cut would not be one; the job's log has all of it.
+    let mut brief = String::new();
+    for automation in &report.automations {
+        let told = AutomationReport {
+            diff: String::new(),
+            ..automation.clone()
+        };
+        write_automation(&mut brief, &told);
+    }
+    cut(brief, limit)
+}
+
 fn write_automation(text: &mut String, report: &AutomationReport) {
     let _ = writeln!(text, "### {}\n", code(&report.automation));
     let words = match report.result {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     Field,
-    git::{Author, UpdatePath},
+    git::{Author, Stamp, UpdatePath},
     plan::{ChangeSet, MarkedValue},
     template::{FileObjectChange, MessageData, Template, TemplateError, message_value},
 };
@@ -205,8 +205,13 @@ pub fn message(
     Ok(with_trailers(text, trailers))
 }
 
+/// A message with a stamp as its last trailer.
+pub fn stamped(message: &str, stamp: &Stamp) -> String {
+    with_trailers(message.to_owned(), std::slice::from_ref(stamp))
+}
+
 /// Puts trailers behind those that a message ends in, or makes them a paragraph of their own.
-fn with_trailers(mut text: String, trailers: &[Trailer]) -> String {
+fn with_trailers(mut text: String, trailers: &[impl fmt::Display]) -> String {
     if trailers.is_empty() {
         return text;
     }
@@ -369,7 +374,7 @@ mod tests {
         let check = |text: &str, expected: &str| {
             let signed = with_trailers(text.to_owned(), std::slice::from_ref(&trailer));
             assert_eq!(signed, expected);
-            assert_eq!(with_trailers(text.to_owned(), &[]), text);
+            assert_eq!(with_trailers(text.to_owned(), &[] as &[Trailer]), text);
         };
         let line = "Signed-off-by: Ada <a@t>\n";
         check("Update", &format!("Update\n\n{line}"));

@@ -16,7 +16,7 @@ use tagwright::{
 use yaml_rust2::YamlLoader;
 
 use crate::{
-    forge::fake::{Fuse, Product, Server},
+    forge::fake::{Fuse, Product, Pull, Server, Trouble},
     git::git_server::{GitServer, Running, git},
 };
 
@@ -104,7 +104,13 @@ impl Runner {
 
     /// Runs the program as the step does.
     async fn step(&self, inputs: &[(&str, &str)], event: &str) -> Step {
+        self.step_on(inputs, event, "{}").await
+    }
+
+    /// Runs it for an event with a payload.
+    async fn step_on(&self, inputs: &[(&str, &str)], event: &str, payload: &str) -> Step {
         let mut variables = self.variables(event);
+        fs::write(self.folder.path().join("event"), payload).expect("a file");
         let inputs = [("token", "canary-1")].iter().chain(inputs);
         variables.extend(inputs.map(|(name, value)| {
             let name = name.to_ascii_uppercase().replace('-', "_");
@@ -284,6 +290,70 @@ async fn planning_and_linting_write_nothing_and_need_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_plan_becomes_a_comment_on_the_events_pull_request() {
+    let runner = Runner::new().await;
+    let page = format!("http://{}/acme/fleet/pull/1", runner.forge.address);
+    let event = format!(r#"{{"number": 1, "pull_request": {{"html_url": "{page}"}}}}"#);
+    runner.forge.with(|forge| {
+        forge.pulls.push(Pull {
+            number: 1,
+            title: "Policies".to_owned(),
+            ..Pull::default()
+        });
+    });
+    let inputs = [("mode", "plan"), ("comment", "true")];
+    for _ in 0..2 {
+        let step = runner.step_on(&inputs, "pull_request", &event).await;
+        assert_eq!(step.code, 0, "{}", step.out);
+    }
+    runner.forge.with(|forge| {
+        assert!(forge.violations.is_empty(), "{:?}", forge.violations);
+        let comments = &forge.pull("1").expect("it is open").comments;
+        assert_eq!(comments.len(), 1, "{comments:?}");
+        assert!(
+            comments[0].contains("| `1.4.2` | `1.5.0` |"),
+            "{comments:?}"
+        );
+        forge.set(Some(Trouble::Forbidden));
+        forge.pull("1").expect("it is open").comments.clear();
+    });
+    // What a fork's pull request is given may read and not write.
+    let step = runner.step_on(&inputs, "pull_request", &event).await;
+    assert_eq!(step.code, 0, "{}", step.out);
+    assert!(
+        step.out.contains("::warning::the plan is not commented"),
+        "{}",
+        step.out
+    );
+
+    let step = runner.step_on(&inputs, "push", "{}").await;
+    assert_eq!(step.code, 2, "{}", step.out);
+    let inputs = [("mode", "commit"), ("comment", "true")];
+    assert_eq!(runner.step(&inputs, "schedule").await.code, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_lets_the_forge_make_the_commit() {
+    if !has_git() {
+        return;
+    }
+    let runner = Runner::new().await;
+    for changed in ["true", "false"] {
+        let step = runner.step(&[("commit-by", "forge")], "schedule").await;
+        assert_eq!(step.code, 0, "{}", step.out);
+        assert_eq!(step.outputs["changed"], changed, "{}", step.out);
+        let (tip, staging) = runner.forge.with(|forge| {
+            assert!(forge.violations.is_empty(), "{:?}", forge.violations);
+            let log = forge.log.iter().filter(|it| *it == "POST /graphql").count();
+            assert_eq!(log, 1, "one commit: {:?}", forge.log);
+            let staging = forge.tip("tagwright/images.staging");
+            (forge.tip("tagwright/images"), staging)
+        });
+        assert!(tip.is_some() && staging.is_none(), "{tip:?} {staging:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_event_writes_nothing() {
     let runner = Runner::new().await;
     for event in ["pull_request", "pull_request_target", "issue_comment"] {
@@ -349,6 +419,53 @@ async fn hostile_inputs_stay_text() {
         assert_eq!(step.code, 2, "{input}: {}", step.out);
         assert!(step.out.contains(words), "{input}: {}", step.out);
     }
+}
+
+/// The workflow of a page's first code block that uses the Action: its lines, and its step's inputs.
+fn workflow(page: &str) -> (usize, Vec<(String, String)>) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+    let text = fs::read_to_string(path).expect("it is there");
+    let mut blocks = text.split("```yaml\n").skip(1);
+    let block = blocks.find(|it| it.contains("uses: you/tagwright@"));
+    let block = block.expect("there is one").split("```").next();
+    let block = block.expect("it has an end");
+    let document = YamlLoader::load_from_str(block).expect("it is YAML");
+    let step = &document[0]["jobs"]["images"]["steps"][0];
+    let inputs = step["with"].as_hash().expect("inputs").iter();
+    let inputs = inputs.map(|(name, value)| {
+        let text = |it: &yaml_rust2::Yaml| it.as_str().expect("text").to_owned();
+        (text(name), text(value))
+    });
+    (block.lines().count(), inputs.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workflow_of_the_readme_opens_a_pull_request() {
+    if !has_git() {
+        return;
+    }
+    let (lines, inputs) = workflow("README.md");
+    assert!(lines < 20, "{lines} lines");
+    let runner = Runner::new().await;
+    let inputs = inputs.iter().map(|(name, value)| {
+        // The program of these tests is on the path; an example's address leads nowhere.
+        let is_program = name.starts_with("binary-");
+        (name.as_str(), if is_program { "" } else { value.as_str() })
+    });
+    let inputs = [("token", "canary-1")].into_iter().chain(inputs);
+    let (script, inputs) = composite(&inputs.collect::<Vec<_>>());
+    let mut variables = runner.variables("schedule");
+    variables.extend(inputs);
+    let program = PathBuf::from(env!("CARGO_BIN_EXE_tagwright"));
+    let folder = program.parent().expect("a folder").display();
+    variables.insert("PATH".to_owned(), format!("{folder}:/usr/bin:/bin"));
+    let mut bash = Command::new("bash");
+    bash.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", &script]);
+    let step = runner.finish(bash, variables).await;
+    assert_eq!(step.code, 0, "{}", step.out);
+    assert_eq!(step.outputs["pull-request-number"], "1", "{}", step.out);
+    let labels = runner.forge.with(|it| it.pulls[0].labels.clone());
+    assert_eq!(labels, ["images"]);
 }
 
 /// The one step of `action.yml`: its script, and its variables with the inputs put in.

@@ -1,6 +1,7 @@
 //! Pull requests from a look to a merge, on six simulated forges over real repositories.
 
 pub(crate) mod fake;
+mod own_commit;
 mod world;
 
 mod azure_devops;
@@ -10,6 +11,9 @@ mod gitea;
 mod github;
 mod gitlab;
 
+mod body;
+mod comments;
 mod crash;
 mod life;
+mod staged;
 mod trouble;

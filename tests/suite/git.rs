@@ -13,7 +13,7 @@ mod hostile;
 mod http;
 mod kills;
 mod local;
-mod logins;
+pub(crate) mod logins;
 mod memory;
 mod partial;
 mod races;

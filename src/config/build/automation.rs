@@ -86,9 +86,11 @@ fn automation(
     let author = author(&git.commit.author);
     let targets = targets::build(documents, document, config, &policies);
     let remote = remote(documents, document, git, &source, path)?;
+    let token = pull_request::Token::Named;
+    let requests = pull_request::build(documents, document, git, &remote, token);
     Some(Automation {
         key: document.key.clone(),
-        pull_request: pull_request::build(documents, document, git, &remote).ok()?,
+        pull_request: requests.ok()?,
         remote,
         trailers: trailers(&author, git),
         author,

@@ -6,15 +6,15 @@ use url::Url;
 
 use super::{Document, Documents};
 use crate::{
-    config::{PullRequestSettings, RemoteSettings},
+    config::{ObjectKey, PullRequestSettings, RemoteSettings},
     crd::{
-        ForgeName, GitSpec, GroupName, ImageUpdateAutomation, MergeMethodName, MergeName,
-        PullRequestSpec,
+        CommitterName, ForgeName, GitSpec, GroupName, ImageUpdateAutomation, MergeMethodName,
+        MergeName, PullRequestSpec,
     },
     update::{
         forge::{
-            Decoration, Kind, Limits, Merge, MergeMethod, Place, Readiness, group::Grouping,
-            schedule::Window,
+            Committer, Decoration, Kind, Limits, Merge, MergeMethod, Place, Readiness,
+            group::Grouping, schedule::Window,
         },
         git::{Branch, Checkout, PushMode},
         template::{self, Template},
@@ -23,12 +23,24 @@ use crate::{
 
 const POINTER: &str = "/spec/git/push/pullRequest";
 
+/// Where the token for the forge comes from, where `secretRef` does not say it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// From the Secret of the Git remote.
+    Named,
+    /// From what opens the Git remote, in the environment of the program.
+    Ambient,
+    /// From this Secret, which stands in no document.
+    Given(ObjectKey),
+}
+
 /// What the automation says about requests; an error that was told where it is faulty.
 pub(super) fn build(
     documents: &mut Documents,
     document: &Document<ImageUpdateAutomation>,
     git: &GitSpec,
     remote: &RemoteSettings,
+    token: Token,
 ) -> Result<Option<PullRequestSettings>, ()> {
     let Some(spec) = git.push.as_ref().and_then(|it| it.pull_request.as_ref()) else {
         return Ok(None);
@@ -36,6 +48,11 @@ pub(super) fn build(
     let before = documents.faults.len();
     let name = spec.secret_ref.as_ref().map(|it| it.name.as_str());
     let credentials = documents.secret(document, &format!("{POINTER}/secretRef"), name);
+    let is_ambient = token == Token::Ambient;
+    let credentials = match token {
+        Token::Given(key) => Some(key),
+        Token::Named | Token::Ambient => credentials,
+    };
     let grouping = grouping(documents, document, spec);
     let mut told = Told {
         documents,
@@ -61,7 +78,9 @@ pub(super) fn build(
     }
     if let Some(place) = &place {
         told.merge(spec, place.kind);
-        let shares = remote.credentials.is_some() && place.shares_credentials_with(&remote.url);
+        told.committer(spec, place.kind);
+        let has_token = remote.credentials.is_some() || is_ambient;
+        let shares = has_token && place.shares_credentials_with(&remote.url);
         if credentials.is_none() && !shares {
             let hint = "set `secretRef` to a Secret with a `token` for the forge's API";
             told.fault("", "there is no token for the forge".to_owned(), Some(hint));
@@ -101,6 +120,10 @@ pub(super) fn build(
             Readiness::Ready
         },
         merge: merge(spec),
+        committer: match spec.commit_by {
+            CommitterName::Git => Committer::Git,
+            CommitterName::Forge => Committer::Forge,
+        },
         grouping,
         limits: Limits {
             open: spec.max_open,
@@ -211,6 +234,14 @@ impl Told<'_, '_> {
                 message,
                 Some("leave it to a person: `merge: manual`"),
             );
+        }
+    }
+
+    fn committer(&mut self, spec: &PullRequestSpec, kind: Kind) {
+        if spec.commit_by == CommitterName::Forge && !kind.signs() {
+            let message = format!("{kind} makes no commits that it signs");
+            let hint = "leave `commitBy` away, and sign with `git.commit.signingKey`";
+            self.fault("/commitBy", message, Some(hint));
         }
     }
 
@@ -328,6 +359,16 @@ mod tests {
             hub,
             "pullRequest: {groupBy: image, maxOpen: 3}",
             Ok("open: Some(3)"),
+        );
+        check(
+            hub,
+            "pullRequest: {commitBy: forge}",
+            Ok("committer: Forge"),
+        );
+        check(
+            "https://codeberg.org/a/b",
+            "pullRequest: {commitBy: forge}",
+            Err("makes no commits that it signs"),
         );
         check(hub, "pullRequest: {maxOpen: 0}", Err("maxOpen"));
         check(hub, "pullRequest: {base: bot}", Err("makes no sense"));

@@ -12,7 +12,7 @@ use crate::{
     scan::Registry,
     update::{
         forge::{
-            Forge, ForgeError, NewRequest, Request, State,
+            Committer, Forge, ForgeError, NewRequest, Request, State,
             life::{self, Armed, Done, Head, Next, Rest, Situation, Step, Wish},
             note::Key,
         },
@@ -182,7 +182,7 @@ impl<R: Registry, G: Remote, V: Vault, F: Forge> Run<'_, R, G, V, F> {
                 };
             }
             Step::Comment(number, text) => {
-                self.forge.comment(walk.request(*number)?, text).await?;
+                self.forge.comment(*number, text).await?;
                 walk.done.said = true;
             }
             Step::Close(number) => {
@@ -200,8 +200,16 @@ impl<R: Registry, G: Remote, V: Vault, F: Forge> Run<'_, R, G, V, F> {
         let Some(commit) = &walk.plan.commit else {
             return Ok(());
         };
-        let remote = &self.ports.remote;
-        let pushed = remote.push(walk.source, &walk.snapshot, commit).await?;
+        let pushed = match self.settings.committer {
+            Committer::Git => {
+                let remote = &self.ports.remote;
+                remote.push(walk.source, &walk.snapshot, commit).await?
+            }
+            Committer::Forge => {
+                let (snapshot, remarks) = (&walk.snapshot, &mut walk.remarks);
+                Box::pin(self.stage(walk.source, snapshot, commit, remarks)).await?
+            }
+        };
         let before = walk.snapshot.push_tip.as_ref().map(|it| &it.commit);
         walk.has_written |= before != Some(&pushed.commit);
         self.branches.insert(pushed.branch.clone());

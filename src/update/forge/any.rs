@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    Decoration, Forge, ForgeError, Kind, Merge, NewRequest, Place, Request, Text,
+    Comment, Decoration, Forge, ForgeError, Kind, Merge, NewRequest, Place, Request, Text,
     azure_devops::AzureDevops, bitbucket_cloud::BitbucketCloud,
     bitbucket_data_center::BitbucketDataCenter, gitea::Gitea, github::Github, gitlab::Gitlab,
 };
 use crate::{
     egress::{Egress, Route},
-    secret::Credential,
-    update::git::{Branch, CommitId},
+    update::git::{Branch, CommitId, Login, NewCommit},
 };
 
 /// With which rights, and by which way, a repository's requests are reached.
@@ -19,7 +18,7 @@ pub struct Access {
     /// Where they live.
     pub place: Place,
     /// What proves who we are.
-    pub credential: Option<Credential>,
+    pub login: Login,
     /// TLS, proxy and whether `http:` is acceptable.
     pub route: Route,
     /// How long one call may take.
@@ -106,8 +105,25 @@ impl Forge for AnyForge {
         whichever!(self, forge => forge.arm(request, merge, head).await)
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        whichever!(self, forge => forge.comment(request, text).await)
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        whichever!(self, forge => forge.comment(number, text).await)
+    }
+
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        whichever!(self, forge => forge.comments(number).await)
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        whichever!(self, forge => forge.reword(number, comment, text).await)
+    }
+
+    async fn commit(
+        &self,
+        branch: &Branch,
+        parent: &CommitId,
+        commit: &NewCommit,
+    ) -> Result<(), ForgeError> {
+        whichever!(self, forge => forge.commit(branch, parent, commit).await)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

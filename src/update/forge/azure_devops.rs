@@ -101,8 +101,8 @@ impl AzureDevops {
         self.client.url(&parts, &query)
     }
 
-    fn of_request(&self, request: &Request, rest: &[&str]) -> Url {
-        let number = request.number.to_string();
+    fn of_request(&self, number: u64, rest: &[&str]) -> Url {
+        let number = number.to_string();
         let parts = [number.as_str()].into_iter().chain(rest.iter().copied());
         self.url(&parts.collect::<Vec<_>>(), &[])
     }
@@ -151,14 +151,14 @@ impl AzureDevops {
 
     async fn pull(&self, attempt: &str, request: &Request) -> Result<Pull, ForgeError> {
         self.client
-            .get(attempt, self.of_request(request, &[]))
+            .get(attempt, self.of_request(request.number, &[]))
             .await?
             .read()
     }
 
     async fn patch(&self, attempt: &str, request: &Request, body: Value) -> Result<(), ForgeError> {
         self.client
-            .patch(attempt, self.of_request(request, &[]), body)
+            .patch(attempt, self.of_request(request.number, &[]), body)
             .await
             .map(drop)
     }
@@ -236,7 +236,7 @@ impl Forge for AzureDevops {
             refused.push(format!("Azure DevOps has no {what} on pull requests"));
         }
         for label in &wish.labels {
-            let url = self.of_request(request, &["labels"]);
+            let url = self.of_request(request.number, &["labels"]);
             let done = self
                 .client
                 .post("add a label", url, json!({"name": label}))
@@ -245,7 +245,7 @@ impl Forge for AzureDevops {
         }
         // People and groups are asked by their identity's id alike.
         for id in wish.reviewers.iter().chain(&wish.teams) {
-            let url = self.of_request(request, &["reviewers", id]);
+            let url = self.of_request(request.number, &["reviewers", id]);
             let done = self
                 .client
                 .put("ask for a review", url, json!({"vote": 0}))
@@ -289,13 +289,13 @@ impl Forge for AzureDevops {
         self.patch(&attempt, request, body).await
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let attempt = format!("comment on pull request {}", request.number);
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("comment on pull request {number}");
         let body = json!({
             "comments": [{"parentCommentId": 0, "content": text, "commentType": "text"}],
             "status": "closed",
         });
-        let url = self.of_request(request, &["threads"]);
+        let url = self.of_request(number, &["threads"]);
         self.client.post(&attempt, url, body).await.map(drop)
     }
 

@@ -87,8 +87,8 @@ impl BitbucketCloud {
         self.client.url(&parts.collect::<Vec<_>>(), query)
     }
 
-    fn of_request(&self, request: &Request, rest: &[&str]) -> Url {
-        let number = request.number.to_string();
+    fn of_request(&self, number: u64, rest: &[&str]) -> Url {
+        let number = number.to_string();
         let parts = ["pullrequests", &number]
             .into_iter()
             .chain(rest.iter().copied());
@@ -131,7 +131,7 @@ impl BitbucketCloud {
 
     async fn pull(&self, attempt: &str, request: &Request) -> Result<Pull, ForgeError> {
         self.client
-            .get(attempt, self.of_request(request, &[]))
+            .get(attempt, self.of_request(request.number, &[]))
             .await?
             .read()
     }
@@ -209,7 +209,7 @@ impl Forge for BitbucketCloud {
             "reviewers": reviewers.iter().map(identity).collect::<Vec<_>>(),
         });
         self.client
-            .put(&attempt, self.of_request(request, &[]), body)
+            .put(&attempt, self.of_request(request.number, &[]), body)
             .await
             .map(drop)
     }
@@ -234,9 +234,11 @@ impl Forge for BitbucketCloud {
             let wanted = wish.reviewers.iter().map(|it| reviewer(it));
             let reviewers = pull.reviewers.iter().map(identity).chain(wanted);
             let body = json!({"title": pull.title, "reviewers": reviewers.collect::<Vec<_>>()});
-            let done = self
-                .client
-                .put("ask for reviews", self.of_request(request, &[]), body);
+            let done = self.client.put(
+                "ask for reviews",
+                self.of_request(request.number, &[]),
+                body,
+            );
             super::note_refusal(done.await, &mut refused)?;
         }
         Ok(refused)
@@ -249,16 +251,16 @@ impl Forge for BitbucketCloud {
         })
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let attempt = format!("comment on pull request {}", request.number);
-        let url = self.of_request(request, &["comments"]);
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("comment on pull request {number}");
+        let url = self.of_request(number, &["comments"]);
         let body = json!({"content": {"raw": text}});
         self.client.post(&attempt, url, body).await.map(drop)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {
         let attempt = format!("decline pull request {}", request.number);
-        let url = self.of_request(request, &["decline"]);
+        let url = self.of_request(request.number, &["decline"]);
         self.client.post(&attempt, url, json!({})).await.map(drop)
     }
 }

@@ -304,9 +304,9 @@ impl Forge for BitbucketDataCenter {
         self.client.post(&attempt, url, body).await.map(drop)
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let attempt = format!("comment on pull request {}", request.number);
-        let url = self.url(&[&request.number.to_string(), "comments"], &[]);
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("comment on pull request {number}");
+        let url = self.url(&[&number.to_string(), "comments"], &[]);
         self.client
             .post(&attempt, url, json!({"text": text}))
             .await

@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Merge,
     markdown::{code, escape, link},
+    origin::Origin,
 };
 
 /// How many rows a table has before the rest is counted only.
@@ -53,8 +54,10 @@ pub struct Image {
     pub places: Vec<String>,
     /// The digest of what the tag leads to, in full.
     pub digest: Option<String>,
-    /// When it was built.
+    /// When it was built, and when what it replaces was.
     pub created: Option<DateTime<Utc>>,
+    /// When what it replaces was built.
+    pub replaced: Option<DateTime<Utc>>,
     /// Tags that a constraint held back, with the reason.
     pub passed_over: Vec<(String, String)>,
     /// Where its source is.
@@ -96,8 +99,10 @@ fn told(story: &Story, rows: usize, explains: bool) -> String {
         let _ = writeln!(text, "{}\n", preface.trim());
     }
     write_table(&mut text, story, rows);
-    for image in story.images.iter().take(rows) {
-        write_links(&mut text, image);
+    let links = story.images.iter().take(rows).filter_map(links);
+    let links = links.collect::<String>();
+    if !links.is_empty() {
+        let _ = write!(text, "\n{links}");
     }
     if explains {
         write_held(&mut text, &story.held);
@@ -129,15 +134,27 @@ fn write_table(text: &mut String, story: &Story, rows: usize) {
             code(&image.new)
         );
         if has_dates {
-            let built = image.created.map(|it| it.format("%Y-%m-%d").to_string());
-            let _ = write!(text, " {} |", built.as_deref().unwrap_or("–"));
+            let _ = write!(text, " {} |", built(image));
         }
         text.push('\n');
     }
     if story.images.len() > rows {
         let _ = writeln!(text, "\nand {} more.", story.images.len() - rows);
     }
-    text.push('\n');
+}
+
+/// The day, and how many days later than what it replaces: an age would be another one tomorrow, and
+/// the request would be edited for it.
+fn built(image: &Image) -> String {
+    let Some(created) = image.created else {
+        return "–".to_owned();
+    };
+    let day = created.format("%Y-%m-%d");
+    let days = image.replaced.map(|it| (created - it).num_days());
+    match days.filter(|days| *days != 0) {
+        Some(days) => format!("{day} ({days:+} d)"),
+        None => day.to_string(),
+    }
 }
 
 /// `sha256:` and twelve digits.
@@ -145,33 +162,25 @@ fn brief(digest: &str) -> String {
     digest.chars().take("sha256:".len() + 12).collect()
 }
 
-fn write_links(text: &mut String, image: &Image) {
-    let Some(source) = &image.source else {
-        return;
-    };
-    let mut links = vec![link("source", source)];
-    let host = url::Url::parse(source).ok();
-    let host = host
-        .as_ref()
-        .and_then(url::Url::host_str)
-        .unwrap_or_default();
-    // Both forges, and no other, are known to have pages at these addresses.
-    let root = source.trim_end_matches('/').trim_end_matches(".git");
-    let dash = match host {
-        "github.com" => Some(""),
-        "gitlab.com" => Some("/-"),
-        _ => None,
-    };
-    if let Some(dash) = dash {
-        if let (Some(old), Some(new)) = &image.revisions {
-            links.push(link(
-                "changes",
-                &format!("{root}{dash}/compare/{old}...{new}"),
-            ));
-        }
-        links.push(link("releases", &format!("{root}{dash}/releases")));
+/// The pages about an image, as far as its annotations lead to some.
+fn links(image: &Image) -> Option<String> {
+    let origin = Origin::read(image.source.as_deref()?)?;
+    let mut links = vec![link("source", origin.root())];
+    if let (Some(old), Some(new)) = &image.revisions
+        && let Some(changes) = origin.changes(old, new)
+    {
+        let words = format!("changes {}…{}", short(old), short(new));
+        links.push(link(&words, &changes));
     }
-    let _ = writeln!(text, "- {}: {}", code(&image.image), links.join(", "));
+    if let Some(releases) = origin.releases() {
+        links.push(link("release notes", &releases));
+    }
+    Some(format!("- {}: {}\n", code(&image.image), links.join(", ")))
+}
+
+/// The first digits of a revision.
+fn short(revision: &str) -> String {
+    revision.chars().take(7).collect()
 }
 
 fn write_held(text: &mut String, held: &[Held]) {
@@ -270,7 +279,8 @@ mod tests {
                 created: "2026-01-02T03:04:05Z".parse().ok(),
                 passed_over: vec![("1.6.0".to_owned(), "it is 3 hours old".to_owned())],
                 source: Some("https://github.com/acme/web".to_owned()),
-                revisions: (Some("aaa".to_owned()), Some("bbb".to_owned())),
+                replaced: "2025-12-21T03:04:05Z".parse().ok(),
+                revisions: (Some("0a1b2c3d".to_owned()), Some("4d5e6f70".to_owned())),
             }],
             held: vec![Held {
                 image: "ghcr.io/acme/api".to_owned(),
@@ -286,9 +296,9 @@ mod tests {
     fn it_tells_what_changes_why_and_what_comes_next() {
         let text = render(&story());
         for words in [
-            "| `ghcr.io/acme/web` | `1.4.2` | `1.5.0` | `sha256:abababababab` | 2026-01-02 |",
-            "[changes](https://github.com/acme/web/compare/aaa...bbb)",
-            "[releases](https://github.com/acme/web/releases)",
+            "| `ghcr.io/acme/web` | `1.4.2` | `1.5.0` | `sha256:abababababab` | 2026-01-02 (+12 d) |",
+            "[changes 0a1b2c3…4d5e6f7](https://github.com/acme/web/compare/0a1b2c3d...4d5e6f70)",
+            "[release notes](https://github.com/acme/web/releases)",
             "- `ghcr.io/acme/api` stays at `2.1.0`: 2.0.0 is older than 2.1.0, which is in git",
             "<details><summary>Why these</summary>",
             "best of 7 candidates, 9 tags",
@@ -324,6 +334,8 @@ mod tests {
             }
             image.places = vec![evil.clone()];
             image.source = Some(evil.clone());
+            image.revisions = (Some(evil.clone()), Some(evil.clone()));
+            image.passed_over = vec![(evil.clone(), evil.clone())];
             story.held[0].reason.clone_from(&evil);
             let calm = render(&self::story());
             let text = render(&story);

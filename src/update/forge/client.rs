@@ -1,18 +1,25 @@
 //! What all forges have in common: JSON over HTTP, and what a status means.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::{
     Method, StatusCode,
     header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
 use url::Url;
 
-use super::{Access, ForgeError};
-use crate::egress::{Answer, Call, Egress, EgressError};
+use super::{Access, Comment, ForgeError};
+use crate::{
+    egress::{Answer, Call, Egress, EgressError},
+    secret::{Authority, Credential, Proof},
+    update::git::{Ask, Login},
+};
 
 /// How large an answer may be: a hundred requests with long bodies.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -33,6 +40,24 @@ pub(super) struct Client {
     egress: Egress,
     pub(super) access: Access,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The token that a provider gave: a client lives for one run, and a token for an hour.
+    provided: Arc<OnceCell<Credential>>,
+}
+
+/// A comment, as most forges write it.
+#[derive(Debug, Deserialize)]
+pub(super) struct WrittenComment {
+    id: u64,
+    body: Option<String>,
+}
+
+impl From<WrittenComment> for Comment {
+    fn from(written: WrittenComment) -> Self {
+        Self {
+            id: written.id.to_string(),
+            text: written.body.unwrap_or_default(),
+        }
+    }
 }
 
 /// An answer that is no error.
@@ -71,6 +96,7 @@ impl Client {
             egress,
             access,
             headers: headers.collect(),
+            provided: Arc::default(),
         }
     }
 
@@ -88,6 +114,26 @@ impl Client {
 
     pub(super) async fn get(&self, attempt: &str, url: Url) -> Result<Reply, ForgeError> {
         self.call(attempt, Method::GET, url, None).await
+    }
+
+    /// Reads a list page by page, up to the first that is not full.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        attempt: &str,
+        (size, limit): (usize, usize),
+        page: impl Fn(&str) -> Url,
+    ) -> Result<Vec<T>, ForgeError> {
+        let mut all = Vec::new();
+        for number in 1..=limit {
+            let reply = self.get(attempt, page(&number.to_string())).await?;
+            let found = reply.read::<Vec<T>>()?;
+            let is_last = found.len() < size;
+            all.extend(found);
+            if is_last {
+                break;
+            }
+        }
+        Ok(all)
     }
 
     pub(super) async fn post(
@@ -166,11 +212,12 @@ impl Client {
         if body.is_some() {
             headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
         }
+        let credential = self.credential(&attempt).await?;
         let call = Call {
             method: method.clone(),
             url: url.clone(),
             headers,
-            credential: self.access.credential.as_ref(),
+            credential,
             body: body.map(ToString::to_string).unwrap_or_default().into(),
             deadline: Instant::now() + self.access.timeout,
         };
@@ -184,7 +231,7 @@ impl Client {
             .await
             .map_err(unreachable)?;
         if !answer.status.is_success() {
-            return Err(self.refused(attempt, answer).await);
+            return Err(refused(attempt, answer, credential).await);
         }
         let bytes = answer.bytes(MAX_ANSWER).await.map_err(unreachable)?;
         let body = if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -198,34 +245,66 @@ impl Client {
         Ok(Reply { attempt, body })
     }
 
-    /// Tells from a status what is the matter; never from words.
-    async fn refused(&self, attempt: String, answer: Answer) -> ForgeError {
-        let status = answer.status;
-        let wait = wait(&answer.headers);
-        let complaint = answer.complaint().await;
-        let credential = self.access.credential.as_ref();
-        let is_echo = credential.is_some_and(|it| it.proof().is_echoed_in(&complaint));
-        let reason = if complaint.is_empty() || is_echo {
-            status.to_string()
-        } else {
-            format!("{status}: {complaint}")
+    async fn credential(&self, attempt: &str) -> Result<Option<&Credential>, ForgeError> {
+        let provider = match &self.access.login {
+            Login::Fixed(credential) => return Ok(Some(credential)),
+            Login::Provided(provider) => provider,
+            Login::Anonymous | Login::Ssh(_) => return Ok(None),
         };
-        match (status, wait) {
-            (StatusCode::TOO_MANY_REQUESTS, wait) => ForgeError::RateLimited {
-                attempt,
-                seconds: wait.unwrap_or(60),
-            },
-            // A 403 with one of the headers about limits is about limits, and not about rights.
-            (StatusCode::FORBIDDEN, Some(seconds)) => ForgeError::RateLimited { attempt, seconds },
-            (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
-                ForgeError::Denied { attempt, reason }
-            }
-            (StatusCode::NOT_FOUND | StatusCode::GONE, _) => ForgeError::NotFound { attempt },
-            (status, _) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
-                ForgeError::Unavailable { attempt, reason }
-            }
-            _ => ForgeError::Refused { attempt, reason },
+        let ask = Ask {
+            egress: &self.egress,
+            route: &self.access.route,
+            remote: &self.access.place.api,
+            deadline: Instant::now() + self.access.timeout,
+        };
+        let asking = async || {
+            let token = provider.ask(ask).await?;
+            Ok(bearer(token.credential, ask.remote))
+        };
+        let credential = self.provided.get_or_try_init(asking).await;
+        credential.map(Some).map_err(|source| ForgeError::NoToken {
+            attempt: attempt.to_owned(),
+            source,
+        })
+    }
+}
+
+/// A token that Git takes as a password, as the API takes it.
+fn bearer(credential: Credential, api: &Url) -> Credential {
+    match (credential.proof(), Authority::of(api)) {
+        (Proof::Basic { password, .. }, Some(authority)) => {
+            Credential::new(Proof::Bearer(password.clone()), authority)
         }
+        _ => credential,
+    }
+}
+
+/// Tells from a status what is the matter; never from words.
+async fn refused(attempt: String, answer: Answer, credential: Option<&Credential>) -> ForgeError {
+    let status = answer.status;
+    let wait = wait(&answer.headers);
+    let complaint = answer.complaint().await;
+    let is_echo = credential.is_some_and(|it| it.proof().is_echoed_in(&complaint));
+    let reason = if complaint.is_empty() || is_echo {
+        status.to_string()
+    } else {
+        format!("{status}: {complaint}")
+    };
+    match (status, wait) {
+        (StatusCode::TOO_MANY_REQUESTS, wait) => ForgeError::RateLimited {
+            attempt,
+            seconds: wait.unwrap_or(60),
+        },
+        // A 403 with one of the headers about limits is about limits, and not about rights.
+        (StatusCode::FORBIDDEN, Some(seconds)) => ForgeError::RateLimited { attempt, seconds },
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => {
+            ForgeError::Denied { attempt, reason }
+        }
+        (StatusCode::NOT_FOUND | StatusCode::GONE, _) => ForgeError::NotFound { attempt },
+        (status, _) if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT => {
+            ForgeError::Unavailable { attempt, reason }
+        }
+        _ => ForgeError::Refused { attempt, reason },
     }
 }
 

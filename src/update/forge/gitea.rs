@@ -6,9 +6,9 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness, Request,
-    State, Text,
-    client::{Client, MAX_PAGES},
+    Access, Comment, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness,
+    Request, State, Text,
+    client::{Client, MAX_PAGES, WrittenComment},
 };
 use crate::{
     egress::Egress,
@@ -80,49 +80,28 @@ impl Gitea {
 
     async fn listed(&self, state: &str, pages: usize) -> Result<Vec<Request>, ForgeError> {
         let attempt = format!("list the {state} pull requests");
-        let mut requests = Vec::new();
-        for page in 1..=pages {
-            let page = page.to_string();
-            let query = [
-                ("state", state),
-                ("sort", "recentupdate"),
-                ("limit", "50"),
-                ("page", &page),
-            ];
-            let reply = self
-                .client
-                .get(&attempt, self.url(&["pulls"], &query))
-                .await?;
-            let found = reply.read::<Vec<Pull>>()?;
-            let is_last = found.len() < PAGE;
-            let own = found
-                .into_iter()
-                .filter(|it| it.head.repo_id == it.base.repo_id);
-            requests.extend(own.map(request));
-            if is_last {
-                break;
-            }
-        }
-        Ok(requests)
+        let page = |page: &str| {
+            let mut query = vec![("state", state), ("sort", "recentupdate")];
+            query.extend([("limit", "50"), ("page", page)]);
+            self.url(&["pulls"], &query)
+        };
+        let found = self
+            .client
+            .pages::<Pull>(&attempt, (PAGE, pages), page)
+            .await?;
+        let own = found
+            .into_iter()
+            .filter(|it| it.head.repo_id == it.base.repo_id);
+        Ok(own.map(request).collect())
     }
 
     /// The numbers of labels; a missing one is made.
     async fn labels(&self, names: &[String]) -> Result<Vec<u64>, ForgeError> {
-        let mut known = Vec::<Named>::new();
-        for page in 1..=MAX_PAGES {
-            let page = page.to_string();
-            let url = self.url(&["labels"], &[("limit", "50"), ("page", &page)]);
-            let found = self
-                .client
-                .get("list the labels", url)
-                .await?
-                .read::<Vec<Named>>()?;
-            let is_last = found.len() < PAGE;
-            known.extend(found);
-            if is_last {
-                break;
-            }
-        }
+        let page = |page: &str| self.url(&["labels"], &[("limit", "50"), ("page", page)]);
+        let known = self
+            .client
+            .pages::<Named>("list the labels", (PAGE, MAX_PAGES), page)
+            .await?;
         let mut numbers = Vec::new();
         for name in names {
             let number = if let Some(label) = known.iter().find(|it| it.name == *name) {
@@ -287,14 +266,29 @@ impl Forge for Gitea {
         self.client.post(&attempt, url, body).await.map(drop)
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let number = request.number.to_string();
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let attempt = format!("comment on pull request {number}");
-        let url = self.url(&["issues", &number, "comments"], &[]);
+        let url = self.url(&["issues", &number.to_string(), "comments"], &[]);
         self.client
             .post(&attempt, url, json!({"body": text}))
             .await
             .map(drop)
+    }
+
+    /// All at once: the API lists them without pages.
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on pull request {number}");
+        let url = self.url(&["issues", &number.to_string(), "comments"], &[]);
+        let reply = self.client.get(&attempt, url).await?;
+        let found = reply.read::<Vec<WrittenComment>>()?;
+        Ok(found.into_iter().map(Comment::from).collect())
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on pull request {number}");
+        let url = self.url(&["issues", "comments", &comment.id], &[]);
+        let body = json!({"body": text});
+        self.client.patch(&attempt, url, body).await.map(drop)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

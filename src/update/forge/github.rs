@@ -1,18 +1,19 @@
 //! GitHub, cloud and Enterprise: REST, and GraphQL for what REST does not have.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness, Request,
-    State, Text,
-    client::{Client, MAX_PAGES},
+    Access, Comment, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness,
+    Request, State, Text,
+    client::{Client, MAX_PAGES, WrittenComment},
 };
 use crate::{
     egress::Egress,
-    update::git::{Branch, CommitId},
+    update::git::{Branch, CommitId, NewCommit},
 };
 
 /// How many requests are on a page.
@@ -20,6 +21,8 @@ const PAGE: usize = 100;
 const ENABLE: &str = "mutation($id: ID!, $head: GitObjectID!, $method: PullRequestMergeMethod!) { \
      enablePullRequestAutoMerge(input: {pullRequestId: $id, expectedHeadOid: $head, mergeMethod: $method}) \
      { clientMutationId } }";
+const COMMIT: &str = "mutation($input: CreateCommitOnBranchInput!) { \
+     createCommitOnBranch(input: $input) { commit { oid } } }";
 const ENQUEUE: &str = "mutation($id: ID!, $head: GitObjectID!) { \
      enqueuePullRequest(input: {pullRequestId: $id, expectedHeadOid: $head}) { clientMutationId } }";
 
@@ -212,21 +215,13 @@ impl Forge for Github {
     }
 
     async fn open(&self) -> Result<Vec<Request>, ForgeError> {
-        let mut requests = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let page = page.to_string();
-            let query = [("state", "open"), ("per_page", "100"), ("page", &page)];
-            let reply = self
-                .client
-                .get("list the open pull requests", self.url(&["pulls"], &query));
-            let pulls = reply.await?.read::<Vec<Pull>>()?;
-            let is_last = pulls.len() < PAGE;
-            requests.extend(self.own(pulls));
-            if is_last {
-                break;
-            }
-        }
-        Ok(requests)
+        let page = |page: &str| {
+            let query = [("state", "open"), ("per_page", "100"), ("page", page)];
+            self.url(&["pulls"], &query)
+        };
+        let attempt = "list the open pull requests";
+        let found = self.client.pages(attempt, (PAGE, MAX_PAGES), page).await?;
+        Ok(self.own(found))
     }
 
     async fn create(&self, proposal: &NewRequest) -> Result<Request, ForgeError> {
@@ -322,14 +317,62 @@ impl Forge for Github {
         self.graphql(&attempt, ENABLE, variables).await
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let number = request.number.to_string();
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
         let attempt = format!("comment on pull request {number}");
-        let url = self.url(&["issues", &number, "comments"], &[]);
+        let url = self.url(&["issues", &number.to_string(), "comments"], &[]);
         self.client
             .post(&attempt, url, json!({"body": text}))
             .await
             .map(drop)
+    }
+
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on pull request {number}");
+        let number = number.to_string();
+        let page = |page: &str| {
+            let query = [("per_page", "100"), ("page", page)];
+            self.url(&["issues", &number, "comments"], &query)
+        };
+        let found = self
+            .client
+            .pages::<WrittenComment>(&attempt, (PAGE, MAX_PAGES), page)
+            .await?;
+        Ok(found.into_iter().map(Comment::from).collect())
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on pull request {number}");
+        let url = self.url(&["issues", "comments", &comment.id], &[]);
+        let body = json!({"body": text});
+        self.client.patch(&attempt, url, body).await.map(drop)
+    }
+
+    async fn commit(
+        &self,
+        branch: &Branch,
+        parent: &CommitId,
+        commit: &NewCommit,
+    ) -> Result<(), ForgeError> {
+        let attempt = format!("make a commit on `{branch}`");
+        let (headline, body) = match commit.message.trim_end().split_once('\n') {
+            Some((headline, body)) => (headline, body.trim_start_matches('\n')),
+            None => (commit.message.trim_end(), ""),
+        };
+        let additions = commit
+            .files
+            .iter()
+            .map(|file| json!({"path": file.path, "contents": STANDARD.encode(&file.bytes)}));
+        let input = json!({
+            "branch": {
+                "repositoryNameWithOwner": self.client.access.place.project.join("/"),
+                "branchName": branch.as_str(),
+            },
+            "expectedHeadOid": parent.as_str(),
+            "message": {"headline": headline, "body": body},
+            "fileChanges": {"additions": additions.collect::<Vec<_>>()},
+        });
+        self.graphql(&attempt, COMMIT, json!({"input": input}))
+            .await
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

@@ -1,18 +1,19 @@
 //! GitLab, in the cloud and of one's own: REST v4.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness, Request,
-    State, Text,
-    client::{Client, MAX_PAGES},
+    Access, Comment, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness,
+    Request, State, Text,
+    client::{Client, MAX_PAGES, WrittenComment},
 };
 use crate::{
     egress::Egress,
-    update::git::{Branch, CommitId},
+    update::git::{Branch, CommitId, NewCommit},
 };
 
 const PAGE: usize = 100;
@@ -64,8 +65,8 @@ impl Gitlab {
         self.client.url(&parts.collect::<Vec<_>>(), query)
     }
 
-    fn of_request(&self, request: &Request, rest: &[&str]) -> Url {
-        let number = request.number.to_string();
+    fn of_request(&self, number: u64, rest: &[&str]) -> Url {
+        let number = number.to_string();
         let parts = ["merge_requests", &number]
             .into_iter()
             .chain(rest.iter().copied());
@@ -77,26 +78,20 @@ impl Gitlab {
         attempt: &str,
         filter: &[(&str, &str)],
     ) -> Result<Vec<Request>, ForgeError> {
-        let mut requests = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let page = page.to_string();
-            let mut query = vec![("per_page", "100"), ("page", page.as_str())];
+        let page = |page: &str| {
+            let mut query = vec![("per_page", "100"), ("page", page)];
             query.extend([("order_by", "created_at"), ("sort", "desc")]);
             query.extend(filter);
-            let reply = self
-                .client
-                .get(attempt, self.url(&["merge_requests"], &query))
-                .await?;
-            let found = reply.read::<Vec<MergeRequest>>()?;
-            let is_last = found.len() < PAGE;
-            let own = found
-                .into_iter()
-                .filter(|it| it.source_project_id == it.target_project_id);
-            requests.extend(own.map(request));
-            if is_last {
-                break;
-            }
-        }
+            self.url(&["merge_requests"], &query)
+        };
+        let found = self
+            .client
+            .pages::<MergeRequest>(attempt, (PAGE, MAX_PAGES), page)
+            .await?;
+        let own = found
+            .into_iter()
+            .filter(|it| it.source_project_id == it.target_project_id);
+        let mut requests = own.map(request).collect::<Vec<_>>();
         requests.sort_by_key(|it| std::cmp::Reverse(it.number));
         Ok(requests)
     }
@@ -205,7 +200,7 @@ impl Forge for Gitlab {
         let title = titled(&text.title, request.readiness);
         let body = json!({"title": title, "description": text.body});
         self.client
-            .put(&attempt, self.of_request(request, &[]), body)
+            .put(&attempt, self.of_request(request.number, &[]), body)
             .await
             .map(drop)
     }
@@ -243,9 +238,11 @@ impl Forge for Gitlab {
             }
         }
         if body.as_object().is_some_and(|it| !it.is_empty()) {
-            let done =
-                self.client
-                    .put("add labels and people", self.of_request(request, &[]), body);
+            let done = self.client.put(
+                "add labels and people",
+                self.of_request(request.number, &[]),
+                body,
+            );
             super::note_refusal(done.await, &mut refused)?;
         }
         Ok(refused)
@@ -270,7 +267,7 @@ impl Forge for Gitlab {
                     "squash": method == MergeMethod::Squash,
                 });
                 self.client
-                    .put(&attempt, self.of_request(request, &["merge"]), body)
+                    .put(&attempt, self.of_request(request.number, &["merge"]), body)
                     .await
                     .map(drop)
             }
@@ -282,20 +279,71 @@ impl Forge for Gitlab {
         }
     }
 
-    async fn comment(&self, request: &Request, text: &str) -> Result<(), ForgeError> {
-        let attempt = format!("comment on merge request {}", request.number);
-        let url = self.of_request(request, &["notes"]);
+    async fn comment(&self, number: u64, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("comment on merge request {number}");
+        let url = self.of_request(number, &["notes"]);
         self.client
             .post(&attempt, url, json!({"body": text}))
             .await
             .map(drop)
     }
 
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on merge request {number}");
+        let page = |page: &str| {
+            let mut url = self.of_request(number, &["notes"]);
+            let query = [("per_page", "100"), ("sort", "asc"), ("page", page)];
+            url.query_pairs_mut().extend_pairs(query);
+            url
+        };
+        let found = self
+            .client
+            .pages::<WrittenComment>(&attempt, (PAGE, MAX_PAGES), page)
+            .await?;
+        Ok(found.into_iter().map(Comment::from).collect())
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on merge request {number}");
+        let url = self.of_request(number, &["notes", &comment.id]);
+        let body = json!({"body": text});
+        self.client.put(&attempt, url, body).await.map(drop)
+    }
+
+    /// With `start_sha`, the commit stands on that very commit, wherever the branch is by then.
+    async fn commit(
+        &self,
+        branch: &Branch,
+        parent: &CommitId,
+        commit: &NewCommit,
+    ) -> Result<(), ForgeError> {
+        let attempt = format!("make a commit on `{branch}`");
+        let actions = commit.files.iter().map(|file| {
+            json!({
+                "action": "update",
+                "file_path": file.path,
+                "content": STANDARD.encode(&file.bytes),
+                "encoding": "base64",
+            })
+        });
+        let body = json!({
+            "branch": branch.as_str(),
+            "start_sha": parent.as_str(),
+            "force": true,
+            "commit_message": commit.message,
+            "author_name": commit.author.name,
+            "author_email": commit.author.email,
+            "actions": actions.collect::<Vec<_>>(),
+        });
+        let url = self.url(&["repository", "commits"], &[]);
+        self.client.post(&attempt, url, body).await.map(drop)
+    }
+
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {
         let attempt = format!("close merge request {}", request.number);
         let body = json!({"state_event": "close"});
         self.client
-            .put(&attempt, self.of_request(request, &[]), body)
+            .put(&attempt, self.of_request(request.number, &[]), body)
             .await
             .map(drop)
     }

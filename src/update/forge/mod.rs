@@ -13,6 +13,8 @@ pub mod schedule;
 
 pub mod body;
 pub mod markdown;
+pub mod origin;
+pub mod standing;
 
 mod any;
 mod client;
@@ -35,7 +37,7 @@ pub use self::{
     any::{Access, AnyForge},
     place::{Kind, Place, PlaceError},
 };
-use super::git::{Branch, CommitId};
+use super::git::{Branch, CommitId, NewCommit, ProviderError};
 use crate::{egress::EgressError, error::Class};
 
 /// How long a title may be: the shortest limit of any forge.
@@ -81,12 +83,58 @@ pub trait Forge: Sync {
         head: &CommitId,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
-    /// Adds a comment.
+    /// Adds a comment to the request with this number.
     fn comment(
         &self,
-        request: &Request,
+        number: u64,
         text: &str,
     ) -> impl Future<Output = Result<(), ForgeError>> + Send;
+
+    /// The comments on the request with this number, the oldest first.
+    fn comments(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Vec<Comment>, ForgeError>> + Send {
+        async move {
+            Err(ForgeError::Refused {
+                attempt: format!("read the comments on request {number}"),
+                reason: "we do not know how this forge lists them".to_owned(),
+            })
+        }
+    }
+
+    /// Gives a comment other words.
+    fn reword(
+        &self,
+        number: u64,
+        comment: &Comment,
+        text: &str,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send {
+        let _ = (comment, text);
+        async move {
+            Err(ForgeError::Refused {
+                attempt: format!("rewrite a comment on request {number}"),
+                reason: "we do not know how this forge does it".to_owned(),
+            })
+        }
+    }
+
+    /// Makes a commit in the forge's own name, and with its signature, on a branch that ends in
+    /// `parent`.
+    fn commit(
+        &self,
+        branch: &Branch,
+        parent: &CommitId,
+        commit: &NewCommit,
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send {
+        let _ = (parent, commit);
+        async move {
+            Err(ForgeError::Refused {
+                attempt: format!("make a commit on `{branch}`"),
+                reason: "this forge makes none that it signs".to_owned(),
+            })
+        }
+    }
 
     /// Closes the request without merging it.
     fn close(&self, request: &Request) -> impl Future<Output = Result<(), ForgeError>> + Send;
@@ -132,6 +180,15 @@ pub enum State {
     Merged,
     /// Somebody closed it.
     Closed,
+}
+
+/// What somebody said about a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// What the forge calls it.
+    pub id: String,
+    /// What it says.
+    pub text: String,
 }
 
 /// A request to be opened.
@@ -209,6 +266,16 @@ pub enum Merge {
     Queue,
 }
 
+/// Who makes the commit of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Committer {
+    /// We do, and push it.
+    #[default]
+    Git,
+    /// The forge does, in its own name and with its signature.
+    Forge,
+}
+
 /// How commits get into the base branch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MergeMethod {
@@ -231,6 +298,14 @@ pub enum ForgeError {
         attempt: String,
         /// The cause.
         source: EgressError,
+    },
+    /// There is no token to ask with.
+    #[error("cannot {attempt}: nobody gives us a token")]
+    NoToken {
+        /// What was tried.
+        attempt: String,
+        /// The cause.
+        source: ProviderError,
     },
     /// The forge has trouble of its own.
     #[error("cannot {attempt}: the forge cannot answer now ({reason})")]
@@ -270,6 +345,12 @@ pub enum ForgeError {
         /// The status and what the forge said, on one line.
         reason: String,
     },
+    /// The forge made a commit that holds something else than it was given.
+    #[error("cannot {attempt}: the forge made other files of it than it was given")]
+    Altered {
+        /// What was tried.
+        attempt: String,
+    },
     /// The answer is not what the forge's description promises.
     #[error("cannot {attempt}: the answer cannot be read: {detail}")]
     Protocol {
@@ -289,7 +370,8 @@ impl ForgeError {
                 Class::Transient
             }
             Self::Denied { .. } | Self::NotFound { .. } => Class::Denied,
-            Self::Refused { .. } => Class::Config,
+            Self::NoToken { source, .. } => source.class(),
+            Self::Refused { .. } | Self::Altered { .. } => Class::Config,
             Self::Protocol { .. } => Class::Bug,
         }
     }
@@ -303,6 +385,10 @@ impl ForgeError {
             Self::NotFound { .. } => {
                 "check `project` and `api`; a private repository also looks like this without a token"
             }
+            Self::Altered { .. } => {
+                "the forge's API does not keep what is special about a file, such as its being \
+                 executable: leave `commitBy` away, and sign with `git.commit.signingKey`"
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -313,7 +399,10 @@ impl ForgeError {
     pub fn may_have_been_done(&self) -> bool {
         !matches!(
             self,
-            Self::RateLimited { .. } | Self::Denied { .. } | Self::NotFound { .. }
+            Self::NoToken { .. }
+                | Self::RateLimited { .. }
+                | Self::Denied { .. }
+                | Self::NotFound { .. }
         )
     }
 }

@@ -101,6 +101,11 @@ impl Kind {
         self != Self::BitbucketCloud
     }
 
+    /// Whether the forge makes commits for programs, and signs them.
+    pub fn signs(self) -> bool {
+        matches!(self, Self::Github | Self::Gitlab)
+    }
+
     fn example(self) -> &'static str {
         match self {
             Self::Gitlab => "group/subgroup/name",
@@ -150,6 +155,34 @@ impl Place {
             api,
             project: segments(kind, &path)?,
         })
+    }
+
+    /// The place and the number of the request that has a page at an address: each product has such
+    /// pages below an address of its own kind.
+    pub fn of_request(page: &Url) -> Option<(Self, u64)> {
+        let parts = page.path_segments()?.filter(|it| !it.is_empty());
+        let parts = parts.collect::<Vec<_>>();
+        let (kind, length) = match parts.as_slice() {
+            [.., "-", "merge_requests", _] => (Kind::Gitlab, 3),
+            [.., "_git", _, "pullrequest", _] => (Kind::AzureDevops, 2),
+            ["projects", _, "repos", _, "pull-requests", _] => (Kind::BitbucketDataCenter, 2),
+            [_, _, "pull-requests", _] => (Kind::BitbucketCloud, 2),
+            [.., "pull", _] => (Kind::Github, 2),
+            [.., "pulls", _] => (Kind::Gitea, 2),
+            _ => return None,
+        };
+        let number = parts.last()?.parse().ok()?;
+        let before = parts.get(..parts.len() - length)?;
+        let project = match (kind, before) {
+            (Kind::BitbucketDataCenter, [_, project, _, name]) => Some(format!("{project}/{name}")),
+            _ => None,
+        };
+        let mut remote = page.clone();
+        remote.set_path(&before.join("/"));
+        remote.set_query(None);
+        remote.set_fragment(None);
+        let place = Self::new(&remote, Some(kind), None, project.as_deref()).ok()?;
+        Some((place, number))
     }
 
     /// Whether a credential for `remote` may be shown to this API: it is the same server, or the one
@@ -325,6 +358,55 @@ mod tests {
             Some(Kind::Github),
             Err("where the forge's API is"),
         );
+    }
+
+    #[test]
+    fn a_request_is_told_by_the_address_of_its_page() {
+        let check = |page: &str, expected: Option<(&str, &str, u64)>| {
+            let found = Place::of_request(&Url::parse(page).expect("a url"));
+            let found = found.map(|(place, number)| {
+                let api = place.api.to_string();
+                (
+                    api.trim_end_matches('/').to_owned(),
+                    place.project.join("/"),
+                    number,
+                )
+            });
+            let expected =
+                expected.map(|(api, project, number)| (api.to_owned(), project.to_owned(), number));
+            assert_eq!(found, expected, "{page}");
+        };
+        check(
+            "https://github.com/acme/fleet/pull/12",
+            Some(("https://api.github.com", "acme/fleet", 12)),
+        );
+        check(
+            "https://ghe.test/acme/fleet/pull/12?x#y",
+            Some(("https://ghe.test/api/v3", "acme/fleet", 12)),
+        );
+        check(
+            "https://gitlab.com/acme/team/fleet/-/merge_requests/7",
+            Some(("https://gitlab.com/api/v4", "acme/team/fleet", 7)),
+        );
+        check(
+            "https://git.test/acme/fleet/pulls/3",
+            Some(("https://git.test/api/v1", "acme/fleet", 3)),
+        );
+        check(
+            "https://bitbucket.org/acme/fleet/pull-requests/4",
+            Some(("https://api.bitbucket.org/2.0", "acme/fleet", 4)),
+        );
+        check(
+            "https://git.test/projects/OPS/repos/fleet/pull-requests/5",
+            Some(("https://git.test/rest/api/1.0", "OPS/fleet", 5)),
+        );
+        check(
+            "https://dev.azure.com/acme/ops/_git/fleet/pullrequest/6",
+            Some(("https://dev.azure.com/acme", "ops/fleet", 6)),
+        );
+        check("https://github.com/acme/fleet", None);
+        check("https://github.com/acme/fleet/pull/new", None);
+        check("https://github.com/pull/1", None);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) struct NewObject {
 pub(super) struct Made {
     /// The last commit.
     pub(super) tip: ObjectId,
+    /// The tree of the last commit.
+    pub(super) tree: ObjectId,
     /// All of them, the oldest first.
     pub(super) commits: Vec<ObjectId>,
     pub(super) objects: Vec<NewObject>,
@@ -73,10 +75,10 @@ pub(super) fn make(
 ) -> Result<Made, RemoteError> {
     let mut made = Made {
         tip: ground.base,
+        tree: objects.commit(&ground.base)?.tree,
         commits: Vec::with_capacity(commits.len()),
         objects: Vec::new(),
     };
-    let mut tree = objects.commit(&ground.base)?.tree;
     for commit in commits {
         let refused = |reason: String| RemoteError::Refused {
             remote: objects.remote().to_owned(),
@@ -89,12 +91,12 @@ pub(super) fn make(
             return Err(refused("its message is longer than 64 KiB".to_owned()));
         }
         let folder = nested(commit).map_err(refused)?;
-        let new = rewrite(objects, tree, &folder, b"", &mut made.objects)?;
-        if new == tree {
+        let new = rewrite(objects, made.tree, &folder, b"", &mut made.objects)?;
+        if new == made.tree {
             return Err(refused("it changes nothing".to_owned()));
         }
-        tree = new;
-        let bytes = signed(objects, tree, made.tip, ground.kind, commit)?;
+        made.tree = new;
+        let bytes = signed(objects, made.tree, made.tip, ground.kind, commit)?;
         made.tip = hashed(objects, Kind::Commit, bytes, &mut made.objects)?;
         made.commits.push(made.tip);
     }

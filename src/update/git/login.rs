@@ -121,6 +121,13 @@ impl Login {
     }
 }
 
+impl Provided {
+    /// Asks for a new token.
+    pub fn ask<'a>(&'a self, ask: Ask<'a>) -> Asking<'a> {
+        self.0.token(ask)
+    }
+}
+
 impl Hash for Provided {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.identity().hash(state);

@@ -18,6 +18,8 @@ mod tree;
 mod openpgp;
 mod signing;
 
+mod stamp;
+
 mod commit;
 mod folders;
 mod inflate;
@@ -41,6 +43,7 @@ mod send;
 mod ssh;
 
 mod local;
+mod point;
 mod push;
 mod read;
 mod remote;
@@ -63,6 +66,7 @@ pub use self::{
     reference::{PushMode, PushOption, PushSettings, Refspec},
     remote::GitRemote,
     signing::{Signer, SignerError},
+    stamp::Stamp,
     verify::{Signers, SignersError, Subject, Verify},
 };
 
@@ -134,6 +138,18 @@ pub trait Remote: Sync {
         &self,
         source: &Source,
     ) -> impl Future<Output = Result<BTreeSet<Branch>, RemoteError>> + Send;
+
+    /// The tree that the last commit of a chain would hold; writes nothing.
+    fn tree(&self, chain: &Chain<'_>) -> impl Future<Output = Result<String, RemoteError>> + Send;
+
+    /// Moves the push branch from `expected` to a commit that the remote has already; nothing stands
+    /// for a branch that is not there.
+    fn point(
+        &self,
+        source: &Source,
+        expected: Option<&CommitId>,
+        commit: &CommitId,
+    ) -> impl Future<Output = Result<(), RemoteError>> + Send;
 
     /// Removes the push branch while it ends in `tip`; a branch that is not there is no error.
     fn remove(
@@ -291,8 +307,8 @@ pub struct PushTip {
     pub author_email: String,
     /// Its message.
     pub message: String,
-    /// The automation that made it, from a header that editing the commit by hand takes away;
-    /// nothing for everybody else's commits.
+    /// The automation that made it, from a header that editing the commit by hand takes away, or
+    /// from a [`Stamp`] that is true; nothing for everybody else's commits.
     pub automation: Option<String>,
 }
 

@@ -15,6 +15,7 @@ use super::{
     RemoteError,
     cache::PackCache,
     commit::{AUTOMATION, STACKED},
+    stamp,
 };
 
 /// The trailer of our default message, which stays where a commit is squashed or rebased.
@@ -121,10 +122,17 @@ impl Objects {
             gix::objs::CommitRef::from_bytes(bytes, self.hash).map_err(|_| self.incomplete(id))?;
         let email = commit.author().map(|author| author.email.to_string());
         let header = |name| commit.extra_headers().find(name).map(ToString::to_string);
-        let automation = header(AUTOMATION);
+        let parents = commit.parents().map(|id| id.to_string());
+        let stamped = || {
+            let message = commit.message.to_str_lossy();
+            let tree = commit.tree().to_string();
+            stamp::automation(&message, &parents.collect::<Vec<_>>(), &tree)
+        };
+        let automation = header(AUTOMATION).or_else(stamped);
+        let is_own_line = |line: &[u8]| line.starts_with(TRAILER) || stamp::is_stamp(line);
         let is_ours = automation.is_some()
             || header(STACKED).is_some()
-            || commit.message.lines().any(|line| line.starts_with(TRAILER));
+            || commit.message.lines().any(is_own_line);
         let seconds = commit.committer().map(|committer| committer.seconds());
         Ok(CommitFacts {
             tree: commit.tree(),

@@ -29,6 +29,7 @@ use super::{
     local::Local,
     login::Tokens,
     objects::Objects,
+    point,
     push::{self, Change, Push},
     read::{Attempt, Snapshots, Tips, snapshot},
     store::{self, Store},
@@ -160,6 +161,46 @@ impl Remote for GitRemote {
             .iter()
             .filter(|it| it.starts_with(source.push_branch.as_str()));
         Ok(alike.filter_map(|it| Branch::new(it).ok()).collect())
+    }
+
+    async fn tree(&self, chain: &Chain<'_>) -> Result<String, RemoteError> {
+        let source = chain.source;
+        let remote = egress::shown(&source.url);
+        let deadline = Instant::now() + source.timeout;
+        let making = async {
+            let made = if source.url.scheme() == "file" {
+                let (url, shown) = (source.url.clone(), remote.clone());
+                make(move || Local::open(&url, &shown)?.objects(), chain, &remote).await?
+            } else {
+                let hash = chain.snapshot.base.object().kind();
+                let store = Store::of(&self.store, source, hash, &remote);
+                let _held = self.lock(store.folder()).await;
+                make(move || store.open(), chain, &remote).await?
+            };
+            Ok(made.tree.to_string())
+        };
+        within(deadline, &remote, making).await
+    }
+
+    async fn point(
+        &self,
+        source: &Source,
+        expected: Option<&CommitId>,
+        commit: &CommitId,
+    ) -> Result<(), RemoteError> {
+        let remote = egress::shown(&source.url);
+        let deadline = Instant::now() + source.timeout;
+        let expected = expected.map(CommitId::object);
+        let pointing = async {
+            if source.url.scheme() == "file" {
+                point::here(source, expected, commit.object(), remote.clone()).await
+            } else {
+                let session =
+                    Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
+                point::there(&session, &self.store, expected, commit.object()).await
+            }
+        };
+        within(deadline, &remote, pointing).await
     }
 
     async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {

@@ -301,12 +301,26 @@ impl Remote for Redirected {
         self.remote.branches(&source).await
     }
 
-    async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {
-        let source = Source {
-            url: self.url.clone(),
-            ..source.clone()
+    async fn tree(&self, chain: &Chain<'_>) -> Result<String, RemoteError> {
+        let source = self.of(chain.source);
+        let chain = Chain {
+            source: &source,
+            ..*chain
         };
-        self.remote.remove(&source, tip).await
+        self.remote.tree(&chain).await
+    }
+
+    async fn point(
+        &self,
+        source: &Source,
+        expected: Option<&CommitId>,
+        commit: &CommitId,
+    ) -> Result<(), RemoteError> {
+        self.remote.point(&self.of(source), expected, commit).await
+    }
+
+    async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {
+        self.remote.remove(&self.of(source), tip).await
     }
 }
 

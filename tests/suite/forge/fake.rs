@@ -21,6 +21,8 @@ use axum::{
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
+use super::own_commit::OwnCommit;
+
 /// The products.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
@@ -104,6 +106,10 @@ pub(crate) enum Stage {
 pub(crate) enum Trouble {
     /// The call that opens a request is carried out, and its answer is lost.
     LoseCreated,
+    /// The call that makes a commit is carried out, and its answer is lost.
+    LoseCommitted,
+    /// The token may not make commits.
+    NoCommits,
     /// Every call that writes is refused once for being too fast, and not carried out.
     TooFast,
     /// Every call that writes is refused.
@@ -123,6 +129,7 @@ pub(crate) struct Forge {
     /// Requests as `POST /path`, in order.
     pub(crate) log: Vec<String>,
     refused: bool,
+    has_committed: bool,
     stale_above: u64,
     schemas: BTreeMap<String, jsonschema::Validator>,
     /// What did not fit the schema.
@@ -206,6 +213,31 @@ impl Forge {
         self.pulls.iter_mut().find(|it| it.number == number)
     }
 
+    /// The comments of a request, with the numbers that they are called by.
+    pub(crate) fn notes(&mut self, number: &str) -> Vec<(u64, String)> {
+        let Some(pull) = self.pull(number) else {
+            return Vec::new();
+        };
+        let first = pull.number * 1000;
+        (first..).zip(pull.comments.clone()).collect()
+    }
+
+    /// The words of a comment, by its number.
+    pub(crate) fn note(&mut self, id: &str) -> Option<&mut String> {
+        let id = id.parse::<usize>().ok()?;
+        let pull = self.pull(&(id / 1000).to_string())?;
+        pull.comments.get_mut(id % 1000)
+    }
+
+    /// Makes a commit as the forge's own, on a branch that is there, and moves the branch to it.
+    pub(crate) fn commit(&mut self, branch: &str, new: &OwnCommit<'_>) -> String {
+        let id = new.make(&self.repository);
+        let file = self.repository.join("refs/heads").join(branch);
+        std::fs::write(file, format!("{id}\n")).expect("a reference");
+        self.has_committed = true;
+        id
+    }
+
     pub(crate) fn open_count(&self) -> usize {
         self.pulls
             .iter()
@@ -249,6 +281,12 @@ impl Forge {
             ["labels", "requested_reviewers", "assignees", "reviewers"].contains(&it.as_str())
         };
         match self.trouble {
+            Some(Trouble::NoCommits)
+                if call.path.last().is_some_and(|it| it == "commits")
+                    || call.body.pointer("/variables/input").is_some() =>
+            {
+                return (403, json!({"message": "no"}));
+            }
             Some(Trouble::Forbidden) if writes => return (403, json!({"message": "no"})),
             Some(Trouble::TooFast) if writes && !self.refused => {
                 self.refused = true;
@@ -261,6 +299,7 @@ impl Forge {
         }
         self.refused = false;
         let before = self.pulls.len();
+        self.has_committed = false;
         let reply = match self.product {
             Product::Github => super::github::answer(self, call),
             Product::Gitlab => super::gitlab::answer(self, call),
@@ -270,6 +309,9 @@ impl Forge {
             Product::AzureDevops => super::azure_devops::answer(self, call),
         };
         if self.trouble == Some(Trouble::LoseCreated) && self.pulls.len() > before {
+            return (502, json!({"message": "lost"}));
+        }
+        if self.trouble == Some(Trouble::LoseCommitted) && self.has_committed {
             return (502, json!({"message": "lost"}));
         }
         reply
@@ -358,6 +400,7 @@ impl Server {
             trouble: None,
             log: Vec::new(),
             refused: false,
+            has_committed: false,
             stale_above: u64::MAX,
             schemas: schemas.collect(),
             violations: Vec::new(),
@@ -420,7 +463,14 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         query: query.into_owned().collect(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
-    let (status, value) = if given == Some(shared.authorization.as_str()) {
+    let is_app = given.is_some_and(|it| it.starts_with("Bearer ey"));
+    let (status, value) = if is_app && path == "/app/installations/77/access_tokens" {
+        let token = shared.authorization.trim_start_matches("Bearer ");
+        (
+            201,
+            json!({"token": token, "expires_at": "2999-01-01T00:00:00Z"}),
+        )
+    } else if given == Some(shared.authorization.as_str()) {
         let mut forge = shared.forge.lock().expect("no handler panicked");
         forge
             .log

@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 
 use super::fake::{Call, Forge, Pull, Reply, Stage};
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each call, as in the product's own reference"
+)]
 pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
     let (method, path) = call.parts();
     match (method, path.as_slice()) {
@@ -96,6 +100,12 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
         ("POST", ["repos", "acme", "fleet", "issues", number, "comments"]) => {
             let text = call.text("/body");
             with(forge, number, |pull| pull.comments.extend(text))
+        }
+        ("GET", ["repos", "acme", "fleet", "issues", number, "comments"]) => {
+            (200, super::github::notes(forge, number))
+        }
+        ("PATCH", ["repos", "acme", "fleet", "issues", "comments", id]) => {
+            super::github::reworded(forge, id, call)
         }
         ("GET", ["repos", "acme", "fleet", "milestones"]) => {
             (200, json!([{"id": 4, "title": "Q1"}]))

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::fake::{Call, Forge, Pull, Reply, Stage};
+use super::{
+    fake::{Call, Forge, Pull, Reply, Stage},
+    own_commit::{Modes, OwnCommit},
+};
 
 #[expect(
     clippy::too_many_lines,
@@ -109,6 +112,13 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
             forge.pull(number).expect("it was found").armed = head;
             (200, json!({}))
         }
+        ("GET", ["projects", "acme/fleet", "merge_requests", number, "notes"]) => {
+            (200, super::github::notes(forge, number))
+        }
+        ("PUT", ["projects", "acme/fleet", "merge_requests", _, "notes", id]) => {
+            super::github::reworded(forge, id, call)
+        }
+        ("POST", ["projects", "acme/fleet", "repository", "commits"]) => committed(forge, call),
         ("POST", ["projects", "acme/fleet", "merge_requests", number, "notes"]) => {
             let text = call.text("/body");
             match forge.pull(number) {
@@ -124,6 +134,32 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
             json!({"message": format!("nothing is at {method} {path:?}")}),
         ),
     }
+}
+
+/// A commit on `start_sha`, which `force` lets replace what is on the branch; a file keeps its mode.
+fn committed(forge: &mut Forge, call: &Call) -> Reply {
+    let branch = call.text("/branch").unwrap_or_default();
+    let is_forced = call.body["force"] == json!(true);
+    let parent = call.text("/start_sha").unwrap_or_default();
+    if forge.tip(&branch).is_some() && !is_forced {
+        let message = format!("A branch called '{branch}' already exists.");
+        return (400, json!({"message": message}));
+    }
+    let files = call.body["actions"].as_array().into_iter().flatten();
+    let files = files.map(|it| {
+        let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
+        (text("file_path"), super::github::decoded(&text("content")))
+    });
+    let id = forge.commit(
+        &branch,
+        &OwnCommit {
+            parent: &parent,
+            message: &call.text("/commit_message").unwrap_or_default(),
+            files: files.collect(),
+            modes: Modes::Kept,
+        },
+    );
+    (201, json!({"id": id}))
 }
 
 fn shown(forge: &Forge, pull: &Pull) -> Value {

@@ -1,5 +1,6 @@
 //! The life of a request on every forge.
 
+use aws_lc_rs::rsa::{KeyPair, KeySize};
 use tagwright::{
     pipeline::{End, Failure, Intent},
     report::{RunReport, text},
@@ -9,6 +10,7 @@ use super::{
     fake::{Product, Pull, Stage},
     world::{BRANCH, World, assert_applied, assert_waiting},
 };
+use crate::git::logins::pem;
 
 #[tokio::test]
 async fn a_request_is_opened_once_and_left_alone_while_it_is_right() {
@@ -424,4 +426,21 @@ async fn drafts_titles_and_words_are_as_the_document_says() {
         assert_eq!(pull.title.matches("bump").count(), 1);
         world.assert_sound();
     }
+}
+
+#[tokio::test]
+async fn a_github_app_opens_requests_by_the_tokens_of_its_installation() {
+    let key = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let world = World::new(Product::Github).await;
+    let data = format!(
+        "githubAppID: '4711', githubAppInstallationID: '77', githubAppPrivateKey: {:?}, \
+         githubAppBaseURL: 'http://{}/api/v3'",
+        pem(&key),
+        world.server.address
+    );
+    let world = world.with_secret(data);
+    world.tags("web", &["1.0.0", "1.1.0"]);
+    assert_applied(&world.run_one().await, 1);
+    assert_eq!(world.pull(1).labels, ["images"]);
+    world.assert_sound();
 }

@@ -23,6 +23,14 @@ use url::Url;
 use super::fake::{Forge, Fuse, Product, Pull, Server, Stage};
 
 pub(crate) const BRANCH: &str = "bot/images";
+/// A key that protects nothing.
+const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\n\
+    b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABD1phlku5\n\
+    A2G7Q9iP+DcOc9AAAAEAAAAAEAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIHeLC1lWiCYrXsf/\n\
+    85O/pkbUFZ6OGIt49PX3nw8iRoXEAAAAkKRF0st5ZI7xxo9g6A4m4l6NarkQre3mycqNXQ\n\
+    dP3jryYgvsCIBAA5jMWSjrmnOTXhidqcOy4xYCrAttzSnZ/cUadfBenL+DQq6neffw7j8r\n\
+    0tbCxVGp6yCQlKrgSZf6c0Hy7dNEIU2bJFGxLe6/kWChcUAt/5Ll5rI7DVQPJdLgehLzvv\n\
+    sJWR7W+cGvJ/vLsw==\n-----END OPENSSH PRIVATE KEY-----";
 const FILES: [(&str, &str); 2] = [
     (
         "apps/web.yaml",
@@ -41,6 +49,8 @@ pub(crate) struct World {
     pub(crate) fuse: Arc<Fuse>,
     url: Url,
     words: String,
+    signing: &'static str,
+    secret: String,
     pub(crate) now: DateTime<Utc>,
 }
 
@@ -72,6 +82,8 @@ impl World {
             words:
                 "labels: [images], reviewers: [ada], teams: [ops], assignees: [bo], milestone: Q1"
                     .to_owned(),
+            signing: "",
+            secret: "token: canary-1".to_owned(),
             now,
         };
         world.tags("web", &["1.0.0"]);
@@ -85,6 +97,18 @@ impl World {
         self
     }
 
+    /// Gives the Secret of the forge other data.
+    pub(crate) fn with_secret(mut self, data: String) -> Self {
+        self.secret = data;
+        self
+    }
+
+    /// Gives the automation a key of its own to sign with.
+    pub(crate) fn signing(mut self) -> Self {
+        self.signing = ", signingKey: {type: ssh, secretRef: {name: key}}";
+        self
+    }
+
     /// Lets the registry list these tags.
     pub(crate) fn tags(&self, image: &str, tags: &[&str]) {
         let folder = self.folder.path().join("registry");
@@ -93,6 +117,18 @@ impl World {
         fs::write(folder.join("registry.toml"), settings).expect("a file");
         let file = folder.join(image).join("tags.txt");
         fs::write(file, format!("{}\n", tags.join("\n"))).expect("a file");
+    }
+
+    /// Lets an image have a configuration.
+    pub(crate) fn image(&self, name: &str, tag: &str, config: &str) {
+        let folder = self
+            .folder
+            .path()
+            .join("registry")
+            .join(name)
+            .join("configs");
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join(format!("{tag}.json")), config).expect("a file");
     }
 
     /// Lets the registry forget an image, so that its policy cannot be asked.
@@ -106,16 +142,20 @@ impl World {
             "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\n\
              metadata: {{name: fleet}}\nspec:\n  interval: 5m\n  \
              sourceRef: {{kind: GitRepository, name: fleet}}\n  git:\n    \
-             commit: {{author: {{name: Bot, email: bot@example.com}}}}\n    push:\n      \
+             commit: {{author: {{name: Bot, email: bot@example.com}}{}}}\n    push:\n      \
              branch: {BRANCH}\n      \
              pullRequest: {{forge: {forge}, api: 'http://{}{path}', project: acme/fleet, \
              secretRef: {{name: forge}}, {}}}\n---\n\
              apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: fleet}}\n\
              spec: {{url: '{}', ref: {{branch: main}}}}\n---\n\
-             apiVersion: v1\nkind: Secret\nmetadata: {{name: forge}}\nstringData: {{token: canary-1}}\n{}{}",
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: forge}}\nstringData: {{{}}}\n---\n\
+             apiVersion: v1\nkind: Secret\nmetadata: {{name: key}}\n\
+             stringData: {{identity: {KEY:?}, password: test}}\n{}{}",
+            self.signing,
             self.server.address,
             self.words,
             self.url,
+            self.secret,
             image("web"),
             image("api"),
         );
@@ -157,15 +197,9 @@ impl World {
             open: |access| AnyForge::new(egress.clone(), access),
             now: self.now,
         };
-        pipeline::propose(
-            &config,
-            automation,
-            &ports,
-            &doors,
-            &Listings::default(),
-            intent,
-        )
-        .await
+        let listings = Listings::default();
+        let proposed = pipeline::propose(&config, automation, &ports, &doors, &listings, intent);
+        Box::pin(proposed).await
     }
 
     /// Runs once, and the run must be about one request.
@@ -202,11 +236,19 @@ impl World {
         String::from_utf8(entry.object().expect("a blob").data.clone()).expect("text")
     }
 
+    /// The commit at the tip of a branch, as Git keeps it.
+    pub(crate) fn commit_text(&self, branch: &str) -> String {
+        let tip = self.tip(branch).expect("the branch is there");
+        let repository = self.open();
+        let commit = repository.find_commit(tip.parse::<ObjectId>().expect("an id"));
+        String::from_utf8(commit.expect("a commit").data.clone()).expect("text")
+    }
+
     fn open(&self) -> gix::Repository {
         gix::open_opts(self.repository(), gix::open::Options::isolated()).expect("a repository")
     }
 
-    fn repository(&self) -> PathBuf {
+    pub(crate) fn repository(&self) -> PathBuf {
         self.folder.path().join("fleet.git")
     }
 
@@ -347,6 +389,23 @@ impl Remote for Fused {
 
     async fn branches(&self, source: &Source) -> Result<BTreeSet<Branch>, RemoteError> {
         let result = self.remote.branches(source).await;
+        self.fuse.burn().await;
+        result
+    }
+
+    async fn tree(&self, chain: &Chain<'_>) -> Result<String, RemoteError> {
+        let result = self.remote.tree(chain).await;
+        self.fuse.burn().await;
+        result
+    }
+
+    async fn point(
+        &self,
+        source: &Source,
+        expected: Option<&CommitId>,
+        commit: &CommitId,
+    ) -> Result<(), RemoteError> {
+        let result = self.remote.point(source, expected, commit).await;
         self.fuse.burn().await;
         result
     }

@@ -124,7 +124,7 @@ impl Api {
     }
 }
 
-fn pem(key: &KeyPair) -> String {
+pub(crate) fn pem(key: &KeyPair) -> String {
     let der: Pkcs8V1Der<'_> = key.as_der().expect("a key can be written");
     let text = STANDARD.encode(der.as_ref());
     format!("-----BEGIN PRIVATE KEY-----\n{text}\n-----END PRIVATE KEY-----\n")
