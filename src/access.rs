@@ -250,6 +250,7 @@ pub async fn registry(
         keychain,
         route,
         timeout: connection.timeout,
+        whole_every: connection.whole_every,
     })
 }
 

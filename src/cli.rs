@@ -418,6 +418,7 @@ impl ConnectionArguments {
             keychain: self.keychain(image, &route).await?,
             route,
             timeout: self.timeout,
+            whole_every: None,
         })
     }
 

@@ -144,6 +144,9 @@ pub struct Connection {
     pub timeout: Duration,
     /// The repository that is listed in the image's stead, with the same tags.
     pub mirror: Option<Repository>,
+    /// How often it is listed from its beginning, where later tags are all that is asked for in
+    /// between.
+    pub whole_every: Option<Duration>,
 }
 
 /// Which identity of which cloud opens a registry.

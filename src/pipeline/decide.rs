@@ -417,6 +417,7 @@ fn inline_connection(scope: &Scope<'_>, repository: &Repository) -> Connection {
             plain_http: PlainHttp::Refuse,
             timeout: INLINE_TIMEOUT,
             mirror: None,
+            whole_every: None,
         })
 }
 

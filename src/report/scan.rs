@@ -1,12 +1,16 @@
 //! What `scan` tells.
 
-use std::{cmp::Reverse, fmt::Write as _};
+use std::{cmp::Reverse, collections::BTreeMap, fmt::Write as _};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::VERSION;
-use crate::{image::Tag, scan::Scan};
+use crate::{
+    image::{Digest, Repository, Tag},
+    printable::printable,
+    scan::{Referrer, Scan},
+};
 
 /// What `scan` found.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,6 +78,65 @@ impl ScanReport {
             text,
             "{image}: {count} tags in {milliseconds} ms{cut}{refused}"
         );
+        text
+    }
+}
+
+/// What `scan --referrers` found.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferrersReport {
+    /// The version of this form: `tagwright.dev/v1`.
+    pub version: &'static str,
+    /// The repository as it was given.
+    pub image: String,
+    /// What the tag names, and is referred to.
+    pub digest: String,
+    /// What refers to it, in the registry's order.
+    pub referrers: Vec<ReferrerReport>,
+}
+
+/// One manifest that refers to another.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReferrerReport {
+    /// Its digest.
+    pub digest: String,
+    /// What it is; empty where it does not say.
+    pub artifact_type: String,
+    /// Its bytes, without what it names.
+    pub size: u64,
+    /// What it says of itself.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl ReferrersReport {
+    /// Tells what refers to `digest`.
+    pub fn new(image: &Repository, digest: &Digest, referrers: Vec<Referrer>) -> Self {
+        let referrers = referrers.into_iter().map(|it| ReferrerReport {
+            digest: it.digest.to_string(),
+            artifact_type: it.artifact_type,
+            size: it.size,
+            annotations: it.annotations,
+        });
+        Self {
+            version: VERSION,
+            image: image.to_string(),
+            digest: digest.to_string(),
+            referrers: referrers.collect(),
+        }
+    }
+
+    /// One line each, and a last line with the count.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for it in &self.referrers {
+            let kind = Some(it.artifact_type.as_str()).filter(|it| !it.is_empty());
+            let kind = printable(kind.unwrap_or("unknown"));
+            let _ = writeln!(text, "{} {kind} ({} bytes)", it.digest, it.size);
+        }
+        let count = self.referrers.len();
+        let _ = writeln!(text, "{}@{}: {count} referrers", self.image, self.digest);
         text
     }
 }

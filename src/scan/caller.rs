@@ -41,6 +41,8 @@ pub(super) struct Caller<'a> {
     pub(super) image: String,
     pub(super) deadline: Instant,
     pub(super) timeout: Duration,
+    /// How long one request may take.
+    pub(super) request_time: Duration,
 }
 
 /// One request.
@@ -196,7 +198,7 @@ impl Caller<'_> {
             headers,
             credential: request.credential,
             body: request.form.clone().unwrap_or_default(),
-            deadline: self.deadline,
+            deadline: self.deadline.min(Instant::now() + self.request_time),
         };
         let answer = match request.content {
             Content::Believed => self.egress.send(route, call).await?,

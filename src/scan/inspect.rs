@@ -119,7 +119,7 @@ impl Inspection<'_> {
         })
     }
 
-    fn malformed(&self, reason: String) -> ScanError {
+    pub(super) fn malformed(&self, reason: String) -> ScanError {
         ScanError::Malformed {
             image: self.image.clone(),
             host: self.session.host().to_owned(),

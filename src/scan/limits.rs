@@ -23,6 +23,8 @@ pub struct Limits {
     pub token_bytes: usize,
     /// Bytes of one manifest or index.
     pub manifest_bytes: usize,
+    /// How long one request may take, a page for instance; it is tried again while there is time.
+    pub request_time: Duration,
 }
 
 const KIB: usize = 1024;
@@ -37,6 +39,7 @@ impl Default for Limits {
             pages: 20_000,
             token_bytes: 64 * KIB,
             manifest_bytes: 4 * MIB,
+            request_time: Duration::from_mins(1),
         }
     }
 }

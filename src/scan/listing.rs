@@ -26,6 +26,8 @@ pub(super) struct Listing<'a> {
     repository: &'a Repository,
     limits: Limits,
     page_size: usize,
+    /// The tag after which the listing begins.
+    begins_after: Option<Tag>,
     tags: Collected<'a>,
     pages: usize,
     asked: HashSet<String>,
@@ -86,6 +88,7 @@ impl<'a> Listing<'a> {
             repository,
             limits,
             page_size: page_size.unwrap_or(PAGE_SIZES[0]),
+            begins_after: None,
             tags: Collected::new(sieve),
             pages: 0,
             asked: HashSet::new(),
@@ -93,9 +96,21 @@ impl<'a> Listing<'a> {
         }
     }
 
+    /// The same, of the tags after `tag` alone.
+    pub(super) fn after_tag(self, tag: Tag) -> Self {
+        Self {
+            begins_after: Some(tag),
+            ..self
+        }
+    }
+
     /// The path and query of the first page.
     pub(super) fn first(&self) -> String {
-        self.address(&[("n", &self.page_size.to_string())])
+        let size = self.page_size.to_string();
+        match &self.begins_after {
+            None => self.address(&[("n", &size)]),
+            Some(tag) => self.address(&[("n", &size), ("last", tag.as_str())]),
+        }
     }
 
     /// The first page again, and how many tags it asks for, after a registry refused to send so

@@ -22,6 +22,7 @@ mod oci;
 mod page;
 mod place;
 mod reader;
+mod referrers;
 mod schedule;
 mod session;
 mod store;
@@ -41,6 +42,7 @@ pub use self::{
     keychain::{Keychain, KeychainError},
     limits::Limits,
     oci::OciRegistry,
+    referrers::Referrer,
     schedule::next_scan,
     store::Store,
 };
@@ -181,4 +183,7 @@ pub struct Access {
     pub route: Route,
     /// How long one scan or one digest look-up may take, from the first byte to the last.
     pub timeout: Duration,
+    /// How often a listing is read from its beginning, where it is enough to ask in between for the
+    /// tags after the last one that is known; nothing to always read all of it.
+    pub whole_every: Option<Duration>,
 }

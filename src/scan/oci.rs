@@ -5,9 +5,9 @@
     reason = "an edge file: a scan says when it was finished"
 )]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use reqwest::{
     Method, StatusCode,
     header::{ETAG, HeaderMap},
@@ -110,6 +110,16 @@ impl OciRegistry {
         access: &Access,
     ) -> Result<Inspection<'s>, ScanError> {
         let image = repository.with_tag(tag.clone()).to_string();
+        self.inspection_of(repository, image, access)
+    }
+
+    /// A conversation about what errors call `image`.
+    pub(super) fn inspection_of<'s>(
+        &'s self,
+        repository: &'s Repository,
+        image: String,
+        access: &Access,
+    ) -> Result<Inspection<'s>, ScanError> {
         Ok(Inspection {
             session: self.session(repository, image.clone(), access)?,
             repository,
@@ -177,6 +187,14 @@ impl OciRegistry {
     ) -> Result<Saved, ScanError> {
         let mut session = self.session(repository, repository.to_string(), access)?;
         let saved = self.store.listing(key);
+        let is_recent = access.whole_every.zip(self.store.whole_at(key));
+        let is_recent = is_recent.is_some_and(|(every, at)| is_within(every, at, Utc::now()));
+        if let Some(saved) = saved.as_ref().filter(|_| is_recent)
+            && let Some(grown) = self.grown(&mut session, repository, saved, sieve).await?
+        {
+            self.store.keep_listing(key, &grown);
+            return Ok(grown);
+        }
         let known = saved.as_ref().map(|saved| saved.etag.as_str());
         let size = session.page_size();
         let listing = Listing::new(repository, self.limits, size, sieve);
@@ -191,13 +209,61 @@ impl OciRegistry {
                     refused: listed.refused,
                     sifted: listed.sifted,
                 };
-                if !fresh.etag.is_empty() && fresh.sifted == 0 {
+                let is_wanted = !fresh.etag.is_empty() || access.whole_every.is_some();
+                if is_wanted && fresh.sifted == 0 {
                     self.store.keep_listing(key, &fresh);
+                    if access.whole_every.is_some() {
+                        self.store.keep_whole_at(key, Utc::now());
+                    }
                 }
                 Ok(fresh)
             }
         }
     }
+}
+
+impl OciRegistry {
+    /// What is known, and the tags that come after it; nothing where the registry lists in another
+    /// order than by bytes, or takes no notice of where to begin.
+    async fn grown(
+        &self,
+        session: &mut Session<'_>,
+        repository: &Repository,
+        saved: &Saved,
+        sieve: &Sieve<'_>,
+    ) -> Result<Option<Saved>, ScanError> {
+        let Some(last) = saved.tags.first() else {
+            return Ok(None);
+        };
+        let size = session.page_size();
+        let listing = Listing::new(repository, self.limits, size, sieve);
+        let answer = self.list(session, listing.after_tag(last.clone()), None);
+        let Answer::Listed { listed, .. } = answer.await? else {
+            return Err(session.nothing_to_be_same());
+        };
+        let comes_after = listed.tags.iter().all(|tag| tag > last);
+        Ok((comes_after && listed.sifted == 0).then(|| Saved {
+            // The state that had this name is over.
+            etag: if listed.tags.is_empty() {
+                saved.etag.clone()
+            } else {
+                String::new()
+            },
+            tags: listed
+                .tags
+                .into_iter()
+                .chain(saved.tags.iter().cloned())
+                .collect(),
+            refused: saved.refused + listed.refused,
+            sifted: 0,
+        }))
+    }
+}
+
+fn is_within(every: Duration, at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    // A clock that was set back since says nothing of how long it has been.
+    let since = (now - at).to_std();
+    since.is_ok_and(|since| since < every)
 }
 
 /// What a registry says when it is asked for a listing.

@@ -125,6 +125,7 @@ impl<'a> Session<'a> {
                 image,
                 deadline: Instant::now() + timeout,
                 timeout,
+                request_time: commons.limits.request_time,
             },
             commons,
             repository,

@@ -32,6 +32,7 @@ const FORMATS: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
 const METADATA: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("metadata");
 const SIGHTS: TableDefinition<'_, &[u8], i64> = TableDefinition::new("sights");
 const LISTINGS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("listings");
+const WHOLE: TableDefinition<'_, &[u8], i64> = TableDefinition::new("whole");
 
 /// What is remembered between scans.
 pub struct Store {
@@ -163,6 +164,23 @@ impl Store {
         self.write(|transaction| {
             let mut table = transaction.open_table(LISTINGS)?;
             table.insert(key.0.as_slice(), bytes.as_slice())?;
+            Ok(())
+        });
+    }
+
+    /// When a listing was last read from its beginning.
+    pub(super) fn whole_at(&self, key: Key) -> Option<DateTime<Utc>> {
+        let micros = self.read(|transaction| {
+            let table = transaction.open_table(WHOLE)?;
+            Ok(table.get(key.0.as_slice())?.map(|it| it.value()))
+        })?;
+        DateTime::from_timestamp_micros(micros)
+    }
+
+    pub(super) fn keep_whole_at(&self, key: Key, now: DateTime<Utc>) {
+        self.write(|transaction| {
+            let mut table = transaction.open_table(WHOLE)?;
+            table.insert(key.0.as_slice(), now.timestamp_micros())?;
             Ok(())
         });
     }

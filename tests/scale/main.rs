@@ -150,6 +150,7 @@ fn access() -> Access {
             ..Route::default()
         },
         timeout: Duration::from_mins(5),
+        whole_every: None,
     }
 }
 

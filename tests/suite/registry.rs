@@ -11,6 +11,7 @@ mod economy;
 mod evil;
 mod facts;
 mod network;
+mod referrers;
 mod tls;
 
 use std::fs;

@@ -7,7 +7,11 @@ use serde_json::Value;
 use tagwright::{
     crd::RepositorySettings,
     report::{
-        RunReport, explain::ExplainReport, init::InitReport, lint::LintReport, scan::ScanReport,
+        RunReport,
+        explain::ExplainReport,
+        init::InitReport,
+        lint::LintReport,
+        scan::{ReferrersReport, ScanReport},
     },
 };
 
@@ -37,6 +41,7 @@ fn documented_schemas_are_those_of_the_code() {
     check::<RunReport>("run");
     check::<ExplainReport>("explain");
     check::<ScanReport>("scan");
+    check::<ReferrersReport>("referrers");
     check::<LintReport>("lint");
     check::<InitReport>("init");
     check::<RepositorySettings>("settings");

@@ -27,6 +27,8 @@ const TOKEN_REALMS: &str = "tagwright.dev/token-realms";
 const PRESET: &str = "/spec/policy/preset";
 /// The annotation that names the repository to list in the image's stead.
 const MIRROR: &str = "tagwright.dev/mirror";
+/// The annotation that asks for later tags only, and says how often for all of them.
+const WHOLE_EVERY: &str = "tagwright.dev/whole-listing-every";
 /// The shortest time that a scan is given, as in Flux.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -119,6 +121,7 @@ fn source(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
         },
         timeout: duration::parse(timeout)?.max(MIN_TIMEOUT),
         mirror: mirror(documents, document),
+        whole_every: whole_every(documents, document),
     };
     let suspended = spec.suspend;
     Some(ImageSource {
@@ -193,6 +196,22 @@ fn mirror(documents: &mut Documents, document: &Document<ImageRepository>) -> Op
             None
         }
     }
+}
+
+fn whole_every(
+    documents: &mut Documents,
+    document: &Document<ImageRepository>,
+) -> Option<Duration> {
+    let annotations = document.value.metadata.annotations.as_ref();
+    let text = annotations.and_then(|it| it.get(WHOLE_EVERY))?;
+    let every = duration::parse(text);
+    if every.is_none() {
+        let pointer = format!("/metadata/annotations/{}", WHOLE_EVERY.replace('/', "~1"));
+        let message = format!("annotation `{WHOLE_EVERY}`: `{text}` is no duration");
+        let hint = "write how often the list is read from its beginning, such as `24h`";
+        document.fault(&mut documents.faults, &pointer, message, Some(hint));
+    }
+    every
 }
 
 fn token_realms(documents: &mut Documents, document: &Document<ImageRepository>) -> Vec<Authority> {

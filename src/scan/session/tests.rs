@@ -19,6 +19,7 @@ fn with_session<T>(image: &str, plain: PlainHttp, look: impl FnOnce(&Session<'_>
             ..Route::default()
         },
         timeout: Duration::from_secs(1),
+        whole_every: None,
     };
     let image = image.to_owned();
     let session = Session::new(commons, &repository, image, &access);

@@ -146,6 +146,7 @@ impl Sky {
             keychain: Keychain::single(image.host(), proof).expect("a registry"),
             route: self.route(),
             timeout: Duration::from_secs(10),
+            whole_every: None,
         };
         let registry = OciRegistry::new(tagwright::egress::Egress::new());
         let scan = registry.scan(&image, &access).await;

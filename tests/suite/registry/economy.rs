@@ -1,14 +1,16 @@
 //! How little a registry is asked: unchanged listings, shared tokens, wishes to wait, smaller pages.
 
 use std::{
+    convert::Infallible,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use axum::{
+    body::{Body, Bytes},
     http::StatusCode,
     response::{AppendHeaders, IntoResponse, Response},
 };
@@ -16,11 +18,11 @@ use futures_util::future::join_all;
 use tagwright::{
     egress::Egress,
     image::Repository,
-    scan::{Access, Keychain, OciRegistry, Registry, ScanError, Store},
+    scan::{Access, Keychain, Limits, OciRegistry, Registry, ScanError, Store},
 };
 use tokio::net::TcpListener;
 
-use super::evil::{Asked, Evil, nobody, tags};
+use super::evil::{Asked, Evil, limits, nobody, tags};
 use crate::support::conformance::{access, keychain, story};
 
 fn counting(
@@ -252,4 +254,82 @@ async fn a_registry_token_is_sent_as_it_is() {
     let scan = evil.scan(&access(keychain.expect("a keychain"))).await;
     scan.unwrap_or_else(|error| panic!("{}", story(&error)));
     assert_eq!(evil.requests(), 2, "the refusal, and the listing");
+}
+
+#[tokio::test]
+async fn only_later_tags_are_asked_for_until_it_is_time_for_all_of_them() {
+    let listed = Arc::new(Mutex::new(vec!["1.0.0", "1.1.0", "1.2.0"]));
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let (all, log) = (Arc::clone(&listed), Arc::clone(&queries));
+    let evil = Evil::start(move |asked: Asked| {
+        log.lock().expect("a list").push(asked.query.clone());
+        let all = all.lock().expect("a list");
+        let last = asked.query.split_once("last=").map_or("", |(_, last)| last);
+        let after = all.iter().filter(|tag| **tag > last).copied();
+        tags(&after.collect::<Vec<_>>())
+    })
+    .await;
+    let registry = OciRegistry::new(Egress::new());
+    let scan = async |seconds: u64, expected: &[&str]| {
+        let access = Access {
+            whole_every: Some(Duration::from_secs(seconds)),
+            ..nobody()
+        };
+        let scan = registry.scan(&evil.repository(), &access).await;
+        let scan = scan.unwrap_or_else(|error| panic!("{}", story(&error)));
+        let found = scan
+            .tags
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        assert_eq!(found, expected);
+        queries.lock().expect("a list").pop().unwrap_or_default()
+    };
+    let whole = "n=1000";
+    assert_eq!(scan(3600, &["1.2.0", "1.1.0", "1.0.0"]).await, whole);
+    let later = "n=1000&last=1.2.0";
+    assert_eq!(scan(3600, &["1.2.0", "1.1.0", "1.0.0"]).await, later);
+    *listed.lock().expect("a list") = vec!["1.1.0", "1.2.0", "1.3.0"];
+    // What was deleted is known still; the whole list says so.
+    let grown = ["1.3.0", "1.2.0", "1.1.0", "1.0.0"];
+    assert_eq!(scan(3600, &grown).await, later);
+    assert_eq!(scan(3600, &grown).await, "n=1000&last=1.3.0");
+    assert_eq!(scan(0, &["1.3.0", "1.2.0", "1.1.0"]).await, whole);
+    assert_eq!(evil.requests(), 5, "one request each");
+}
+
+#[tokio::test]
+async fn a_registry_that_takes_no_notice_of_where_to_begin_is_listed_whole() {
+    let evil = Evil::start(|_| tags(&["b", "a", "c"])).await;
+    let registry = OciRegistry::new(Egress::new());
+    let access = Access {
+        whole_every: Some(Duration::from_hours(1)),
+        ..nobody()
+    };
+    for requests in [1, 3] {
+        let scan = registry.scan(&evil.repository(), &access).await;
+        assert_eq!(scan.expect("it is listed").tags.len(), 3);
+        assert_eq!(evil.requests(), requests);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_does_not_come_is_asked_for_again() {
+    let evil = Evil::start(|asked: Asked| {
+        if asked.number == 0 {
+            let never =
+                Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+            return Response::new(never);
+        }
+        tags(&["1.0.0"])
+    })
+    .await;
+    let limits = Limits {
+        request_time: Duration::from_millis(200),
+        ..limits()
+    };
+    let registry = OciRegistry::with_limits(Egress::new(), limits);
+    let scan = registry.scan(&evil.repository(), &nobody()).await;
+    scan.unwrap_or_else(|error| panic!("{}", story(&error)));
+    assert_eq!(evil.requests(), 2);
 }

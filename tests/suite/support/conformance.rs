@@ -38,6 +38,7 @@ pub(crate) fn access(keychain: Keychain) -> Access {
             ..Route::default()
         },
         timeout: Duration::from_secs(10),
+        whole_every: None,
     }
 }
 
