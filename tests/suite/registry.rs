@@ -10,7 +10,9 @@ mod dialects;
 mod economy;
 mod evil;
 mod facts;
+mod faults;
 mod network;
+mod proxy;
 mod referrers;
 mod tls;
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fs};
 
 /// The number, and a test by its file and its name.
-const CASES: [(&str, &str, &str); 47] = [
+const CASES: [(&str, &str, &str); 48] = [
     (
         "R01",
         "tests/suite/registry/evil.rs",
@@ -63,8 +63,8 @@ const CASES: [(&str, &str, &str); 47] = [
     ),
     (
         "R15",
-        "tests/suite/registry/evil.rs",
-        "a_listing_that_breaks_off_is_tried_again_and_then_an_error",
+        "tests/suite/registry/faults.rs",
+        "r15_each_call_with_each_fault_gives_the_truth_or_nothing",
     ),
     ("R17", "tests/golden/registry-emptied/case.toml", "why"),
     (
@@ -151,14 +151,19 @@ const CASES: [(&str, &str, &str); 47] = [
     ("C01", "tests/golden/harness/mod.rs", "a secret was shown"),
     (
         "C02",
-        "tests/suite/registry/evil.rs",
-        "a_secret_that_is_echoed_is_not_repeated",
+        "tests/suite/registry/faults.rs",
+        "c02_no_error_shows_a_secret",
     ),
     ("C03", "src/secret.rs", "a_secret_has_nothing_to_show"),
     (
         "C05",
         "tests/suite/registry/network.rs",
         "c05_a_credential_follows_no_redirect_to_another_place",
+    ),
+    (
+        "C06",
+        "tests/suite/registry/proxy.rs",
+        "c06_a_proxy_sees_its_own_credentials_and_no_others",
     ),
     (
         "C07",
@@ -215,12 +220,8 @@ const CASES: [(&str, &str, &str); 47] = [
 ];
 
 /// The starred cases that no test stands behind, and why.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 4] = [
     ("R40", "signatures are not looked at yet"),
-    (
-        "C06",
-        "a proxy is chosen for each connection; what it is told is the HTTP library's",
-    ),
     ("C16", "GitHub Apps belong to the forges"),
     (
         "C18",
