@@ -37,8 +37,8 @@ use crate::{
     update::{
         forge::{self, ForgeError},
         git::{
-            Branch, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Signer, Skipped,
-            Snapshot, Source, SourceFile,
+            Branch, Checkout, CommitId, NewCommit, Pushed, Remote, RemoteError, Request, Signer,
+            Skipped, Snapshot, Source, SourceFile,
         },
         message::{self, Step},
         plan::{self, ChangeSet},
@@ -106,6 +106,8 @@ pub struct Proposal {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Observed {
+    /// What was checked out; nothing for a folder.
+    pub checkout: Option<Checkout>,
     /// The commit that was read; nothing for a folder.
     pub base: Option<CommitId>,
     /// How many files were looked at.
@@ -376,6 +378,7 @@ async fn observe<R, G: Remote, V: Vault>(members: &mut [Member<'_>], ports: &Por
             files = snapshot.looked_at, marked = snapshot.files.len(), "read"
         );
         member.outcome.observed = Some(Observed {
+            checkout: Some(snapshot.checkout.clone()),
             base: Some(snapshot.base.clone()),
             files: snapshot.looked_at,
             marked_files: snapshot.files.len(),

@@ -85,8 +85,19 @@ const WALLS: [(&str, &[&str]); 15] = [
     ),
     (
         "update/git/",
+        // Of the policies, it knows what a range of versions is.
         &[
-            "policy", "scan", "config", "crd", "pipeline", "report", "cli", "once", "fixture",
+            "policy::{",
+            "policy::Policy",
+            "policy::select",
+            "scan",
+            "config",
+            "crd",
+            "pipeline",
+            "report",
+            "cli",
+            "once",
+            "fixture",
             "access",
         ],
     ),

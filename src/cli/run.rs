@@ -378,6 +378,7 @@ pub(super) async fn in_place<R: crate::scan::Registry, G, V: crate::access::Vaul
         }
     };
     outcome.observed = Some(Observed {
+        checkout: None,
         base: None,
         files: tree.looked_at,
         marked_files: tree.files.len(),

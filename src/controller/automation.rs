@@ -260,12 +260,13 @@ fn conclude(
         });
         return Report::new(status, End::failed(reason, message), next).with_times(&TIMES);
     }
-    let base = outcome.observed.as_ref().and_then(|it| it.base.as_ref());
+    let read = outcome.observed.as_ref();
+    let read = read.and_then(|it| Some((it.checkout.as_ref()?, it.base.as_ref()?)));
     let pushes_elsewhere =
         automation.remote.checkout != Checkout::Branch(automation.remote.push_branch.clone());
     status.observed_policies.clone_from(observed);
     status.observed_source_revision =
-        base.map(|base| revision(&automation.remote.checkout, base.as_str()));
+        read.map(|(checkout, base)| revision(checkout, base.as_str()));
     let mut news = None;
     if let RunEnd::Applied(pushed) = &outcome.end {
         status.last_push_commit = Some(pushed.commit.as_str().to_owned());
@@ -315,6 +316,7 @@ fn revision(checkout: &Checkout, commit: &str) -> String {
     let reference = match checkout {
         Checkout::Branch(branch) => branch.as_str().to_owned(),
         Checkout::Commit(_) => return format!("sha1:{commit}"),
+        Checkout::Newest(range) => range.to_string(),
         Checkout::Reference(_) => checkout.to_string().splitn(3, '/').skip(2).collect(),
     };
     format!("{reference}@sha1:{commit}")

@@ -382,6 +382,7 @@ fn scope<'a>(config: &'a Config, automation: &'a Automation, targets: &'a Target
 
 fn observed(snapshot: &Snapshot) -> Observed {
     Observed {
+        checkout: Some(snapshot.checkout.clone()),
         base: Some(snapshot.base.clone()),
         files: snapshot.looked_at,
         marked_files: snapshot.files.len(),

@@ -16,7 +16,7 @@
 
 mod parse;
 
-use std::fmt;
+use std::{cmp::Ordering, fmt};
 
 use super::{constraint::Prereleases, error::PolicyError, version::Version};
 
@@ -26,14 +26,14 @@ pub use self::parse::RangeProblem;
 pub const RANGE_LIMIT: usize = 256;
 
 /// A set of versions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
     text: String,
     groups: Vec<Group>,
 }
 
 /// Comparators that must all hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
     comparators: Vec<Comparator>,
     /// Whether one of the comparators names a pre-release, which opens the group to all of them.
@@ -41,7 +41,7 @@ struct Group {
 }
 
 /// An operator and the version it compares with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Comparator {
     operator: Operator,
     base: Version<'static>,
@@ -113,6 +113,41 @@ impl Range {
     pub fn contains(&self, text: &str) -> Option<bool> {
         let version = Version::coerce(text).ok()?;
         Some(self.admits(&version, Prereleases::AsRange))
+    }
+
+    /// Those of some tags that stand highest in the range: more than one where versions differ in
+    /// their build metadata alone, none where no tag lies in it.
+    ///
+    /// Of a tag, unlike of [`Range::contains`], all three numbers are asked for.
+    ///
+    /// ```
+    /// use tagwright::policy::Range;
+    ///
+    /// let range = Range::new("1.x").unwrap();
+    /// assert_eq!(range.newest(["v1.4.0", "1.3.9", "1.5", "2.0.0"]), ["v1.4.0"]);
+    /// ```
+    pub fn newest<'t>(&self, tags: impl IntoIterator<Item = &'t str>) -> Vec<&'t str> {
+        let mut highest = None;
+        let mut newest = Vec::new();
+        for tag in tags {
+            let Ok(version) = Version::read(tag) else {
+                continue;
+            };
+            if !self.admits(&version, Prereleases::AsRange) {
+                continue;
+            }
+            let order = highest
+                .as_ref()
+                .map_or(Ordering::Greater, |it| version.cmp(it));
+            if order.is_gt() {
+                newest.clear();
+                highest = Some(version);
+            }
+            if order.is_ge() {
+                newest.push(tag);
+            }
+        }
+        newest
     }
 
     /// Whether `version` lies in the range.

@@ -16,7 +16,7 @@ use crate::{
         ImageUpdateAutomation, LabelOperator, PushModeName, VerificationMode,
     },
     nearest::nearest,
-    policy::PolicyName,
+    policy::{PolicyName, Range},
     update::{
         git::{
             Author, Branch, Checkout, CommitId, NameError, PushMode, PushOption, PushSettings,
@@ -30,7 +30,6 @@ use crate::{
 
 /// How long Git may take where the GitRepository says nothing.
 const DEFAULT_TIMEOUT: Duration = Duration::from_mins(1);
-const README: &str = "see \"What it does not do yet\" in the README";
 
 pub(super) fn build(documents: &mut Documents, config: &mut Config) {
     let sources = std::mem::take(&mut documents.sources);
@@ -392,10 +391,14 @@ fn references(
         ("name", Checkout::named(name))
     } else if let Some(tag) = tag {
         ("tag", Checkout::tag(tag))
-    } else if semver.is_some() {
-        let message = "checking out by `semver` is not supported yet".to_owned();
-        refuse("semver", message, Some(README));
-        return None;
+    } else if let Some(range) = semver {
+        match Range::new(range) {
+            Ok(range) => ("semver", Ok(Checkout::Newest(range))),
+            Err(error) => {
+                refuse("semver", error.to_string(), error.hint().as_deref());
+                return None;
+            }
+        }
     } else {
         let name = branch.as_deref().unwrap_or("master");
         ("branch", Branch::new(name).map(Checkout::Branch))
@@ -527,7 +530,10 @@ mod tests {
         let commit = format!(", ref: {{commit: '{id}', name: refs/heads/main}}");
         check(&commit, ", push: {branch: bot}", Some((id, "bot")));
         check(&commit, "", None);
-        check(", ref: {semver: 1.x}", ", push: {branch: bot}", None);
+        let semver = ", ref: {semver: 1.x, branch: main}";
+        let newest = Some(("the newest tag in `1.x`", "bot"));
+        check(semver, ", push: {branch: bot}", newest);
+        check(semver, "", None);
     }
 
     #[test]
@@ -551,11 +557,7 @@ mod tests {
             "it does not begin with `refs/`",
         );
         check(", ref: {commit: abc}", push, "is not a commit id");
-        check(
-            ", ref: {semver: 1.x}",
-            push,
-            "`semver` is not supported yet",
-        );
+        check(", ref: {semver: '1.y'}", push, "semver");
         let refspec = ", push: {branch: bot, refspec: 'main:refs/heads/x'}";
         check("", refspec, "its left side has to be the push branch");
         let options = r#", push: {branch: bot, options: {"a\nb": c}}"#;

@@ -1,8 +1,10 @@
-//! What is read: a branch, another reference, or one commit.
+//! What is read: a branch, another reference, the newest tag of a range, or one commit.
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use crate::policy::Range;
 
 use super::{
     Branch, CommitId, NameError,
@@ -10,18 +12,20 @@ use super::{
 };
 
 /// What is read of a remote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Checkout {
     /// The tip of a branch.
     Branch(Branch),
     /// What another reference points to: a tag, or a name such as `refs/pull/1/head`.
     Reference(ReferenceName),
+    /// What the newest tag whose version lies in a range points to.
+    Newest(Range),
     /// A commit, wherever it stands.
     Commit(CommitId),
 }
 
 /// The full name of a reference that is no branch, without a trailing `^{}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReferenceName(String);
 
 impl Checkout {
@@ -58,9 +62,13 @@ impl Checkout {
         Self::named(&format!("refs/tags/{name}"))
     }
 
-    /// Whether this is a tag.
+    /// Whether this is a tag, or leads to one.
     pub fn is_tag(&self) -> bool {
-        matches!(self, Self::Reference(name) if name.0.starts_with("refs/tags/"))
+        match self {
+            Self::Newest(_) => true,
+            Self::Reference(name) => name.0.starts_with("refs/tags/"),
+            Self::Branch(_) | Self::Commit(_) => false,
+        }
     }
 
     /// Whether this is what `branch` points to, so that a push moves what was read.
@@ -73,7 +81,7 @@ impl Checkout {
         match self {
             Self::Branch(branch) => Some(branch.reference()),
             Self::Reference(name) => Some(name.0.clone()),
-            Self::Commit(_) => None,
+            Self::Newest(_) | Self::Commit(_) => None,
         }
     }
 }
@@ -83,8 +91,15 @@ impl fmt::Display for Checkout {
         match self {
             Self::Branch(branch) => formatter.write_str(branch.as_str()),
             Self::Reference(name) => formatter.write_str(&name.0),
+            Self::Newest(range) => write!(formatter, "the newest tag in `{range}`"),
             Self::Commit(id) => formatter.write_str(id.as_str()),
         }
+    }
+}
+
+impl Serialize for Checkout {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

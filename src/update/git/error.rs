@@ -96,6 +96,14 @@ pub enum RemoteError {
         /// The reference's full name, or the commit.
         reference: String,
     },
+    /// No tag is a version in the range.
+    #[error("no tag of `{remote}` is a version in `{range}`")]
+    NoVersion {
+        /// The remote's address.
+        remote: String,
+        /// The range.
+        range: String,
+    },
     /// The update path does not exist, or is not reached by folders alone.
     #[error("cannot read `{path}` in `{remote}`: {reason}")]
     NoPath {
@@ -224,6 +232,7 @@ impl RemoteError {
             Self::Unreachable { .. }
             | Self::NoBranch { .. }
             | Self::NoReference { .. }
+            | Self::NoVersion { .. }
             | Self::EmptyRepository { .. }
             | Self::NoPath { .. }
             | Self::UnsafeTree { .. }
@@ -258,6 +267,10 @@ impl RemoteError {
             Self::EmptyRepository { .. } => "push a first commit",
             Self::NoBranch { others, .. } if !others.is_empty() => {
                 return Some(format!("there is: {}", others.join(", ")));
+            }
+            Self::NoVersion { .. } => {
+                "tags count that have all three numbers, like `v1.2.3`; pre-releases only where \
+                 the range names one"
             }
             Self::NoPath { .. } => {
                 "check the update path; symbolic links and submodules are not followed"

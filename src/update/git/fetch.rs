@@ -16,6 +16,7 @@ use super::{
     advertisement::{Version, parse_listing},
     http::{AGENT, Packets, Server, Service, Session},
     packet::{self, Band, Malformed, Packet},
+    remote::joined,
     store::{Feed, Store},
 };
 
@@ -147,6 +148,33 @@ impl<'a> Upload<'a> {
         Ok(references)
     }
 
+    /// Fetches those of some commits and tags that are not here, with as little of what they lead to as
+    /// the server can leave out.
+    pub(super) async fn fetch_bare(
+        &self,
+        ids: BTreeSet<ObjectId>,
+        store: &Store,
+        cancelled: &Arc<AtomicBool>,
+    ) -> Result<(), RemoteError> {
+        let opened = store.clone();
+        let looking = task::spawn_blocking(move || {
+            let objects = opened.open()?;
+            let missing = ids.into_iter().filter(|id| !objects.contains(id));
+            Ok(missing.collect::<BTreeSet<_>>())
+        });
+        let missing = joined(looking.await, &self.session.remote)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let extent = if self.is_partial() {
+            Extent::BareCommits
+        } else {
+            Extent::Commits
+        };
+        self.fetch(&Wish::anew(missing, extent), store, cancelled)
+            .await
+    }
+
     /// Fetches commits into the store.
     pub(super) async fn fetch(
         &self,
@@ -168,7 +196,7 @@ impl<'a> Upload<'a> {
         });
         // Whatever ends the feed also drops its sender, and with that ends the writer.
         let fed = self.feed(&mut packets, framing, sender).await;
-        let written = super::remote::joined(writer.await, &self.session.remote);
+        let written = joined(writer.await, &self.session.remote);
         fed.and(written)
     }
 
@@ -226,7 +254,8 @@ impl<'a> Upload<'a> {
             put_shallow(&mut body, wish);
         }
         packet::put_flush(&mut body);
-        for have in &wish.haves {
+        // One alone, the newest: of several, a server acknowledges as many as it likes before the pack.
+        if let Some(have) = wish.haves.last() {
             packet::put(&mut body, format!("have {have}\n").as_bytes());
         }
         packet::put(&mut body, b"done\n");

@@ -5,7 +5,7 @@
     reason = "a `file:` remote is read from the disk, and which branches its work trees use too"
 )]
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, time::Duration};
 
 use bstr::ByteSlice as _;
 use gix::{
@@ -97,6 +97,18 @@ impl Local {
             .map(|branch| branch.name().shorten().to_string())
             .take(count)
             .collect())
+    }
+
+    /// The tags by their full names, each with the commit or other object that it leads to.
+    pub(super) fn tags(&self) -> Result<BTreeMap<String, ObjectId>, RemoteError> {
+        let failed = |error| self.failed("list the tags", error);
+        let platform = self.repository.references().map_err(failed)?;
+        let tags = platform.tags().map_err(failed)?.filter_map(Result::ok);
+        let tags = tags.filter_map(|mut tag| {
+            let name = tag.name().as_bstr().to_str().ok()?.to_owned();
+            Some((name, tag.peel_to_id().ok()?.detach()))
+        });
+        Ok(tags.collect())
     }
 
     /// Moves one more reference to the commit, unless somebody else's commit would be lost.

@@ -39,6 +39,7 @@ mod fetch;
 mod history;
 mod http;
 mod login;
+mod newest;
 mod send;
 mod ssh;
 
@@ -275,6 +276,8 @@ impl Source {
 /// One commit's files, as far as they matter.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// What was checked out; for a range, its newest tag.
+    pub checkout: Checkout,
     /// The commit that was read: the tip of the checkout branch, unless something else was named or
     /// commits are stacked on the push branch.
     pub base: CommitId,

@@ -11,7 +11,7 @@ use tokio::{task, time::sleep};
 use super::{
     NewCommit, Refspec, RemoteError, Source,
     commit::{Ground, Made, signature},
-    fetch::{Extent, Upload, Wish},
+    fetch::Upload,
     http::Session,
     reference::Overwrites,
     remote::{Cancel, joined},
@@ -218,14 +218,8 @@ impl<'a> Push<'a> {
         }
         if !self.store.open()?.contains(&tip) {
             let upload = Upload::open(self.session).await?;
-            let extent = if upload.is_partial() {
-                Extent::BareCommits
-            } else {
-                Extent::Commits
-            };
-            let wish = Wish::anew([tip].into(), extent);
-            let cancel = Cancel::default();
-            upload.fetch(&wish, self.store, &cancel.0).await?;
+            let (ids, cancel) = ([tip].into(), Cancel::default());
+            upload.fetch_bare(ids, self.store, &cancel.0).await?;
         }
         let store = self.store.clone();
         let reading = task::spawn_blocking(move || store.open()?.commit(&tip));

@@ -13,7 +13,7 @@ use gix::ObjectId;
 use tokio::task;
 
 use super::{
-    PushMode, PushTip, RemoteError, Request, Screen, Snapshot, Source, SourceFile,
+    Checkout, PushMode, PushTip, RemoteError, Request, Screen, Snapshot, Source, SourceFile,
     fetch::{Extent, Upload, Wish},
     http::Session,
     inflate::{Found, inflate},
@@ -68,6 +68,7 @@ pub(super) struct Attempt<'a> {
     pub(super) session: &'a Session<'a>,
     pub(super) upload: &'a Upload<'a>,
     pub(super) store: &'a Store,
+    pub(super) checkout: &'a Checkout,
     /// What is read, and where it stands.
     pub(super) sources: &'a [(&'a Request, Tips)],
     pub(super) cancelled: &'a Arc<AtomicBool>,
@@ -97,23 +98,13 @@ impl Attempt<'_> {
         self.whole().await
     }
 
-    /// Fetches a tag itself, with as little of what it leads to as the server can leave out.
+    /// Fetches a tag itself.
     async fn tag(&self, tips: &Tips) -> Result<(), RemoteError> {
         let Some(tag) = tips.tag.filter(|tag| *tag != tips.checkout) else {
             return Ok(());
         };
-        let (store, remote) = (self.store.clone(), &self.session.remote);
-        let is_here = task::spawn_blocking(move || Ok(store.open()?.contains(&tag)));
-        if joined(is_here.await, remote)? {
-            return Ok(());
-        }
-        let extent = if self.upload.is_partial() {
-            Extent::BareCommits
-        } else {
-            Extent::Commits
-        };
-        let wish = Wish::anew([tag].into(), extent);
-        self.upload.fetch(&wish, self.store, self.cancelled).await
+        let (store, cancelled) = (self.store, self.cancelled);
+        self.upload.fetch_bare([tag].into(), store, cancelled).await
     }
 
     async fn parts(&self) -> Result<Snapshots, RemoteError> {
@@ -183,6 +174,7 @@ impl Attempt<'_> {
         let reading = Reading {
             store: self.store.clone(),
             source: request.source.clone(),
+            checkout: self.checkout.clone(),
             tips,
             screen: Arc::clone(&request.screen),
             settings: None,
@@ -199,6 +191,7 @@ impl Attempt<'_> {
 struct Reading {
     store: Store,
     source: Source,
+    checkout: Checkout,
     tips: Tips,
     screen: Arc<dyn Screen>,
     settings: Option<SourceFile>,
@@ -256,7 +249,7 @@ impl Reading {
         let survey = std::mem::take(&mut listing.survey);
         let mut found = inflate(objects, listing, &*self.screen, &self.cancelled)?;
         memory.learn(survey, &mut found)?;
-        let snapshot = assemble(objects, self.tips, found)?;
+        let snapshot = assemble(objects, self.checkout.clone(), self.tips, found)?;
         Ok(Snapshot {
             settings: self.settings.clone(),
             ..snapshot
@@ -350,6 +343,7 @@ fn wish(reading: &Reading, tips: &[Tips]) -> Result<Wish, RemoteError> {
 /// Reads a snapshot of a repository of which everything is here.
 pub(super) fn snapshot(
     objects: &Objects,
+    checkout: Checkout,
     tips: Tips,
     source: &Source,
     mut screen: Arc<dyn Screen>,
@@ -361,7 +355,7 @@ pub(super) fn snapshot(
     let memory = Memory::none(objects.hash());
     let walked = walk(objects, root, &source.path, &*screen, &memory, cancelled)?;
     let found = inflate(objects, walked.complete(objects)?, &*screen, cancelled)?;
-    let snapshot = assemble(objects, tips, found)?;
+    let snapshot = assemble(objects, checkout, tips, found)?;
     Ok(Snapshot {
         settings,
         ..snapshot
@@ -396,7 +390,12 @@ fn verified(objects: &Objects, tips: Tips, source: &Source) -> Result<(), Remote
     }
 }
 
-fn assemble(objects: &Objects, tips: Tips, found: Found) -> Result<Snapshot, RemoteError> {
+fn assemble(
+    objects: &Objects,
+    checkout: Checkout,
+    tips: Tips,
+    found: Found,
+) -> Result<Snapshot, RemoteError> {
     let base = objects.commit(&tips.base)?;
     let push_tip = match tips.push {
         Some(id) => {
@@ -414,6 +413,7 @@ fn assemble(objects: &Objects, tips: Tips, found: Found) -> Result<Snapshot, Rem
         None => None,
     };
     Ok(Snapshot {
+        checkout,
         base: tips.base.into(),
         base_time: base.time,
         push_tip,

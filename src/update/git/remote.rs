@@ -28,6 +28,7 @@ use super::{
     http::Session,
     local::Local,
     login::Tokens,
+    newest,
     objects::Objects,
     point,
     push::{self, Change, Push},
@@ -230,14 +231,22 @@ impl GitRemote {
         cancel: &Cancel,
     ) -> Result<Snapshots, RemoteError> {
         let upload = Upload::open(session).await?;
-        let sources = smart_tips(&upload, session, requests).await?;
         let store = Store::of(&self.store, session.source, upload.hash, &session.remote);
+        let checkout = match &session.source.checkout {
+            Checkout::Newest(range) => {
+                let _held = self.lock(store.folder()).await;
+                newest::of_server(&upload, &store, range, cancel).await?
+            }
+            named => named.clone(),
+        };
+        let sources = smart_tips(&upload, session, requests, &checkout).await?;
         let _held = self.lock(store.folder()).await;
         self.make_room(&store);
         let attempt = Attempt {
             session,
             upload: &upload,
             store: &store,
+            checkout: &checkout,
             sources: &sources,
             cancelled: &cancel.0,
         };
@@ -343,8 +352,8 @@ async fn smart_tips<'a>(
     upload: &Upload<'_>,
     session: &Session<'_>,
     requests: &'a [Request],
+    checkout: &Checkout,
 ) -> Result<Vec<(&'a Request, Tips)>, RemoteError> {
-    let checkout = &session.source.checkout;
     let read = checkout.reference();
     let pushed = requests.iter().map(|it| it.source.push_branch.reference());
     let wanted: BTreeSet<_> = read.iter().cloned().chain(pushed).collect();
@@ -384,12 +393,15 @@ fn nothing_to_read(remote: &str, checkout: &Checkout, others: Vec<String>) -> Re
             branch: branch.to_string(),
             others,
         },
-        Checkout::Reference(_) | Checkout::Commit(_) => RemoteError::NoReference {
-            remote,
-            reference: checkout.to_string(),
-        },
+        Checkout::Reference(_) | Checkout::Newest(_) | Checkout::Commit(_) => {
+            RemoteError::NoReference {
+                remote,
+                reference: checkout.to_string(),
+            }
+        }
     }
 }
+
 /// What the first commit of a chain stands on.
 fn ground(chain: &Chain<'_>) -> Ground {
     let base = chain.snapshot.base.object();
@@ -479,17 +491,20 @@ async fn read_local(
         let Some(Request { source, .. }) = requests.first() else {
             return Ok(Vec::new());
         };
-        let Source { url, checkout, .. } = source;
-        let local = Local::open(url, &shown)?;
-        let base = match (checkout, checkout.reference()) {
+        let local = Local::open(&source.url, &shown)?;
+        let objects = local.objects()?;
+        let checkout = match &source.checkout {
+            Checkout::Newest(range) => newest::of_repository(&objects, &local.tags()?, range)?,
+            named => named.clone(),
+        };
+        let base = match (&checkout, checkout.reference()) {
             (Checkout::Commit(id), _) => Some(id.object()),
             (_, Some(name)) => local.commit_of(&name)?,
             (_, None) => None,
         };
-        let objects = local.objects()?;
         let Some(base) = base.filter(|id| objects.contains(id)) else {
             let others = local.some_branches(NAMED_BRANCHES)?;
-            return Err(nothing_to_read(&shown, checkout, others));
+            return Err(nothing_to_read(&shown, &checkout, others));
         };
         let named = match checkout.reference() {
             Some(name) => local.tip(&name)?,
@@ -502,7 +517,15 @@ async fn read_local(
                 local.tip(&source.push_branch.reference())?
             };
             let tips = Tips::of(source, (base, named), push);
-            snapshot(&objects, tips, source, Arc::clone(screen), &cancelled)
+            let checkout = checkout.clone();
+            snapshot(
+                &objects,
+                checkout,
+                tips,
+                source,
+                Arc::clone(screen),
+                &cancelled,
+            )
         });
         Ok(snapshots.collect())
     });

@@ -67,6 +67,11 @@ impl Store {
         self.hash
     }
 
+    /// The address that the objects come from, for messages.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
+    }
+
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }

@@ -3,6 +3,7 @@
 use tagwright::{
     egress::PlainHttp,
     error::Class,
+    policy::Range,
     update::git::{Checkout, CommitId, RemoteError, Source},
 };
 
@@ -75,6 +76,75 @@ async fn a_tag_a_name_and_a_commit_are_read_and_pushed_to_another_branch() {
     for checkout in cases {
         check(checkout, "", "").await;
         check(checkout, "apps", "[uploadpack]\n\tallowFilter = true").await;
+    }
+}
+
+/// A world with tags at three commits; those of 0.1.0 differ in their build metadata alone, and the
+/// last one by name is not the latest.
+fn versions() -> World {
+    let world = World::empty();
+    let commit = |text: &str, tags: &[&str]| {
+        let text = format!("image: web:{text} # marked\n");
+        let id = world.commit("main", &[(NAME, File(&text)), ("b", File("b"))]);
+        for tag in tags {
+            world.git(&["update-ref", &format!("refs/tags/{tag}"), &id]);
+        }
+    };
+    commit("1", &["v0.1.0+build-9", "v0.0.1", "latest", "0.1"]);
+    commit("2", &["v0.1.0+build-3"]);
+    commit("3", &["0.2.0", "0.10.0-rc.1"]);
+    let person = [
+        "-c",
+        "user.name=Human",
+        "-c",
+        "user.email=human@example.com",
+    ];
+    let tag = ["tag", "-a", "-m", "a release", "v0.2.0+signed", "main"];
+    world.git(&[&person[..], &tag[..]].concat());
+    world
+}
+
+#[tokio::test]
+async fn the_newest_tag_of_a_range_is_read() {
+    if !has_git() {
+        return;
+    }
+    let world = versions();
+    let check = async |source: &Source, range: &str, expected: Option<(&str, &str)>| {
+        let mut source = source.clone();
+        let compiled = Range::new(range).expect("a range");
+        source.checkout = Checkout::Newest(compiled);
+        source.push_branch = branch("bot");
+        match (world.read(&source).await, expected) {
+            (Ok(snapshot), Some((tag, text))) => {
+                assert_eq!(snapshot.checkout.to_string(), format!("refs/tags/{tag}"));
+                let expected = format!("image: web:{text} # marked\n");
+                assert_eq!(snapshot.files[0].bytes, expected.as_bytes(), "{range}");
+            }
+            (Err(error @ RemoteError::NoVersion { .. }), None) => {
+                assert_eq!(error.class(), Class::Config);
+                assert!(error.to_string().contains(range), "{error}");
+            }
+            (found, expected) => panic!("{range}: {found:?}, not {expected:?}"),
+        }
+    };
+    for (filters, at) in [("", ""), ("[uploadpack]\n\tallowFilter = true", "apps")] {
+        world.configure(filters);
+        world.configure("[uploadpack]\n\tallowAnySHA1InWant = true");
+        for protocol in [Protocol::Two, Protocol::Zero] {
+            let server = GitServer::of(world.folder.path()).speaking(protocol);
+            let server = server.start().await;
+            let mut remote = Source::new(server.url("fleet.git"), branch("main"));
+            remote.route.plain_http = PlainHttp::Allow;
+            for mut source in [remote, world.source()] {
+                source.path = path(at);
+                check(&source, ">0.1.0", Some(("v0.2.0+signed", "3"))).await;
+                check(&source, "<0.2.0", Some(("v0.1.0+build-3", "2"))).await;
+                check(&source, "0.0.x", Some(("v0.0.1", "1"))).await;
+                check(&source, ">=0.2.0-0", Some(("0.10.0-rc.1", "3"))).await;
+                check(&source, ">=1.0.0", None).await;
+            }
+        }
     }
 }
 
