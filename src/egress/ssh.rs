@@ -232,6 +232,7 @@ impl Connection {
             output,
             input: Some(input),
             complaint: Vec::new(),
+            has_ended: false,
             place: self.place.clone(),
             deadline: self.deadline,
         })
@@ -247,6 +248,7 @@ impl Connection {
                     let key = PrivateKeyWithHashAlg::new(Arc::clone(key.expose()), rsa_hash);
                     let result = self.handle.authenticate_publickey(&login.user, key).await;
                     let result = result.map_err(|error| Trouble::Ssh(error).told(&self.place))?;
+                    self.heard(&result)?;
                     matches!(result, AuthResult::Success)
                 }
                 SshIdentity::Agent(path) => self.try_agent(path, &login.user, &mut tried).await?,
@@ -263,6 +265,19 @@ impl Connection {
             user: login.user.clone(),
             tried: tried.join(", "),
         })
+    }
+
+    /// Tells a refusal, which names what would be taken, from a connection that ended.
+    fn heard(&self, result: &AuthResult) -> Result<(), SshError> {
+        match result {
+            AuthResult::Failure {
+                remaining_methods, ..
+            } if remaining_methods.is_empty() => Err(SshError::Broken {
+                place: self.place.clone(),
+                reason: "it ended while we logged in".to_owned(),
+            }),
+            AuthResult::Failure { .. } | AuthResult::Success => Ok(()),
+        }
     }
 
     async fn try_agent(
@@ -316,6 +331,8 @@ pub(crate) struct Program {
     /// Taken when the program is dropped.
     input: Option<ChannelWriteHalf<Msg>>,
     complaint: Vec<u8>,
+    /// Whether its end was said, so that silence is no cut.
+    has_ended: bool,
     place: String,
     deadline: Instant,
 }
@@ -348,9 +365,20 @@ impl Program {
                     self.complaint.extend(data.iter().take(left));
                 }
                 // `Failure` is the answer of a server that does not start the program.
-                Some(ChannelMsg::Close | ChannelMsg::Failure) | None => return Ok(None),
+                Some(ChannelMsg::Close | ChannelMsg::Failure) => {
+                    self.has_ended = true;
+                    return Ok(None);
+                }
                 // What is said to a person may still follow the end of the output.
+                Some(ChannelMsg::Eof | ChannelMsg::ExitStatus { .. }) => self.has_ended = true,
                 Some(_) => {}
+                None if self.has_ended => return Ok(None),
+                None => {
+                    return Err(SshError::Broken {
+                        place: self.place.clone(),
+                        reason: "it ended before the program did".to_owned(),
+                    });
+                }
             }
         }
     }

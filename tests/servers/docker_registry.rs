@@ -3,14 +3,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Stdio,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     certificates::Certificates,
-    programs::{self, Server, command, free_port},
+    programs::{self, Server, command, free_port, htpasswd},
     token_service::TokenService,
 };
 
@@ -154,16 +153,4 @@ fn link(folder: &Path, digest: &str) {
 fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().expect("it is inside")).expect("storage can be written");
     fs::write(path, bytes).expect("storage can be written");
-}
-
-/// A file that `docker-registry` and nginx read users from, with user `bot`.
-pub(crate) fn htpasswd(folder: &Path, user: &str, password: &str) -> Option<PathBuf> {
-    let path = folder.join("htpasswd");
-    let mut make = command(programs::find("htpasswd")?, folder);
-    make.args(["-Bbc", "-C", "4"])
-        .arg(&path)
-        .args([user, password])
-        .stderr(Stdio::null());
-    assert!(make.status().expect("htpasswd can be started").success());
-    Some(path)
 }

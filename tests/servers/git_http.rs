@@ -8,8 +8,7 @@ use std::{
 
 use crate::{
     certificates::Certificates,
-    docker_registry::htpasswd,
-    programs::{self, Server, command, free_port},
+    programs::{self, Server, command, free_port, htpasswd},
 };
 
 pub(crate) struct GitServer {
@@ -26,6 +25,16 @@ impl GitServer {
         folder: &Path,
         certificates: &Certificates,
         password: &str,
+    ) -> Option<Self> {
+        Self::start_with(folder, certificates, password, "")
+    }
+
+    /// The same, with lines of nginx's own.
+    pub(crate) fn start_with(
+        folder: &Path,
+        certificates: &Certificates,
+        password: &str,
+        lines: &str,
     ) -> Option<Self> {
         let (nginx, fcgiwrap) = (programs::find("nginx")?, programs::find("fcgiwrap")?);
         programs::find("git")?;
@@ -48,7 +57,7 @@ impl GitServer {
         }
         let port = free_port();
         let config = folder.join("nginx.conf");
-        fs::write(&config, nginx_config(folder, port, certificates))
+        fs::write(&config, nginx_config(folder, port, certificates, lines))
             .expect("the folder can be written");
         let log = folder.join("nginx.log");
         let mut serve = command(nginx, folder);
@@ -78,6 +87,7 @@ impl GitServer {
 }
 
 /// A bare repository on disk, looked at with the real `git`.
+#[derive(Clone)]
 pub(crate) struct Repository {
     path: PathBuf,
     home: PathBuf,
@@ -187,7 +197,7 @@ impl Repository {
     }
 }
 
-fn nginx_config(folder: &Path, port: u16, certificates: &Certificates) -> String {
+fn nginx_config(folder: &Path, port: u16, certificates: &Certificates, lines: &str) -> String {
     let root = folder.display();
     let backend = [
         "/usr/lib/git-core",
@@ -210,7 +220,7 @@ fn nginx_config(folder: &Path, port: u16, certificates: &Certificates) -> String
          fastcgi_temp_path {root}/t2; proxy_temp_path {root}/t3; uwsgi_temp_path {root}/t4;\n\
          scgi_temp_path {root}/t5;\n\
          server {{ listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate};\n\
-         ssl_certificate_key {key}; client_max_body_size 0;\n\
+         ssl_certificate_key {key}; client_max_body_size 0; {lines}\n\
          auth_basic git; auth_basic_user_file {root}/htpasswd;\n\
          location / {{ fastcgi_pass unix:{root}/fcgi.sock; fastcgi_request_buffering off;\n\
          fastcgi_buffering off; fastcgi_param SCRIPT_FILENAME {backend};\n\

@@ -113,3 +113,15 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn is_open(port: u16) -> bool {
     TcpStream::connect(("127.0.0.1", port)).is_ok()
 }
+
+/// A file that `docker-registry` and nginx read one user from.
+pub(crate) fn htpasswd(folder: &Path, user: &str, password: &str) -> Option<PathBuf> {
+    let path = folder.join("htpasswd");
+    let mut make = command(find("htpasswd")?, folder);
+    make.args(["-Bbc", "-C", "4"])
+        .arg(&path)
+        .args([user, password])
+        .stderr(Stdio::null());
+    assert!(make.status().expect("htpasswd can be started").success());
+    Some(path)
+}

@@ -176,6 +176,7 @@ async fn gpg_verifies_what_openpgp_keys_sign() {
     );
 }
 
+/// G37: a key that is missing is told where documents are read, and a short one where keys are.
 #[tokio::test]
 async fn the_newest_signing_subkey_signs_until_it_expires() {
     let Some(world) = World::new() else { return };

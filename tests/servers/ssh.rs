@@ -261,6 +261,7 @@ async fn every_kind_of_host_key_is_known_and_asked_for() {
     }
 }
 
+/// G31, with hashed hosts above and algorithms below.
 #[tokio::test]
 async fn a_host_key_that_is_not_known_good_ends_the_connection() {
     let Some(world) = World::start(&Setup::default()) else {

@@ -258,7 +258,8 @@ impl<'a> Session<'a> {
             format!("{status}: {complaint}")
         };
         match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            // nginx says 400 to whoever shows no certificate, or one that it does not know.
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
                 RemoteError::Denied { remote, reason }
             }
             StatusCode::NOT_FOUND | StatusCode::GONE => RemoteError::NotFound { remote },
