@@ -19,5 +19,6 @@ mod partial;
 mod races;
 mod refspec;
 mod remove;
+mod ssh;
 mod together;
 mod world;

@@ -1,11 +1,13 @@
 //! What a hostile server, repository or document tries; the numbers are those of the threat model's
 //! cases about Git.
 //!
-//! G01, G18, G23 to G26 and G33 need a server of their own kind and stand in `http`; G08 to G11 and
-//! G30 in `local`; G24 also in `together` and `refspec`.
+//! G01, G18, G23 to G26 and G33 need a server of their own kind and stand in `http`; G08 to G11, G30
+//! and G35 in `local`; G24 also in `together` and `refspec`; G32 in `ssh`. What needs programs that may be
+//! missing stands in `tests/servers`: G31 in `ssh`, G37 in `signing`.
 
 use std::{io::Write as _, time::Duration};
 
+use base64::Engine as _;
 use flate2::{Compression, write::ZlibEncoder};
 use tagwright::{
     egress::PlainHttp,
@@ -13,7 +15,7 @@ use tagwright::{
 };
 
 use super::{
-    git_server::{GitServer, Protocol, Trouble},
+    git_server::{self, GitServer, Protocol, Trouble},
     world::{
         Node::{Executable, File, SymbolicLink},
         World, branch, has_git, paths,
@@ -41,6 +43,15 @@ fn g02_to_g05_and_g34_addresses_that_mean_something_else_are_refused() {
     check("https://good.test/fle%00et.git");
     check("https://good.test/fle\net.git");
     check("https://good.test/fle\tet.git");
+    // G04: what `ssh` would take for an option, and what a shell would take apart.
+    check("ssh://-oProxyCommand=x/fleet.git");
+    check("ssh://-oProxyCommand=x@good.test/fleet.git");
+    check("ssh://git@-oProxyCommand=x/fleet.git");
+    check("ssh://git;id@good.test/fleet.git");
+    check("ssh://git@good.test;id/fleet.git");
+    check("ssh://git@'good.test'/fleet.git");
+    check("ssh://git@good.test:-1/fleet.git");
+    check("--upload-pack=x");
     // G05: schemes that start programs or leave the machine's rights.
     check("ext::sh -c touch% /tmp/x");
     check("fd::3");
@@ -216,6 +227,67 @@ async fn g15_and_g20_hostile_packs_end_in_an_error() {
     )
     .await;
     check(b"<html>".to_vec(), "no pack").await;
+}
+
+/// What both files of <https://shattered.io> begin with, to the end of the first collision.
+const SHATTERED: &str = "\
+    JVBERi0xLjMKJeLjz9MKCgoxIDAgb2JqCjw8L1dpZHRoIDIgMCBSL0hlaWdodCAzIDAgUi9UeXBlIDQgMCBSL1N1\
+    YnR5cGUgNSAwIFIvRmlsdGVyIDYgMCBSL0NvbG9yU3BhY2UgNyAwIFIvTGVuZ3RoIDggMCBSL0JpdHNQZXJDb21w\
+    b25lbnQgOD4+CnN0cmVhbQr/2P/+ACRTSEEtMSBpcyBkZWFkISEhISGFL+wJIzl1nDmxocY8TJfh//4Bc0bckWa2\
+    fhGPApq2IbJWD/nKZ8yox/hbqEx5AwwrPeIY+G2zqQkB1d9FwU8m/t+z3DjpasIv571yjw5FvOBG0jxXD+sUE5i7\
+    VS71oKgr4zH+pIA3uLXXHw4zLt+TrDUA603cDezBqGR5DHgsdiFWYN0wl5HQa9CvP5jNpLxGKbE=";
+
+/// No object that collides is public: an object's id is that of its kind and length too, and both
+/// halves of the attack were computed without them. So it is the hash itself that is asked.
+#[test]
+fn g19_bytes_made_to_collide_have_no_id() {
+    let attack = base64::engine::general_purpose::STANDARD.decode(SHATTERED);
+    let mut hasher = gix::hash::hasher(gix::hash::Kind::Sha1);
+    hasher.update(&attack.expect("our own text"));
+    assert!(hasher.try_finalize().is_err(), "the collision is seen");
+}
+
+#[tokio::test]
+async fn g22_lies_about_where_history_ends_change_nothing() {
+    if !has_git() {
+        return;
+    }
+    let other = "7777777777777777777777777777777777777777";
+    let lies: [fn(&str, &str) -> String; 4] = [
+        |tip, _| format!("shallow {tip}"),
+        |tip, _| format!("unshallow {tip}"),
+        |_, first| format!("shallow {first}"),
+        |_, _| "shallow 7777777777777777777777777777777777777777".to_owned(),
+    ];
+    for lie in lies {
+        let world = World::of(&[("a.yaml", File("marked 1")), ("b", File("b"))]);
+        let first = world.tip("main").expect("a tip");
+        let tip = world.commit("main", &[("a.yaml", File("marked 2")), ("b", File("c"))]);
+        let mut packing = git_server::git();
+        packing.arg("-C").arg(world.repository());
+        packing.args(["-c", "safe.directory=*", "pack-objects", "--stdout"]);
+        let pack = packing.args(["--revs", "--all", "-q"]).output();
+        let pack = pack.expect("git can be started").stdout;
+        let line = |text: &[u8]| [format!("{:04x}", text.len() + 4).as_bytes(), text].concat();
+        let mut body = line(lie(&tip, &first).as_bytes());
+        body.extend_from_slice(b"00000008NAK\n");
+        body.extend_from_slice(&line(&[b"\x01", pack.as_slice()].concat()));
+        body.extend_from_slice(b"0000");
+        let server = GitServer::of(world.folder.path()).with(Trouble::Give(body));
+        let server = server.speaking(Protocol::Zero).start().await;
+        let source = source(server.url("fleet.git"));
+        let snapshot = world.read(&source).await.expect("a snapshot");
+        assert_eq!(snapshot.base.as_str(), tip);
+        let pushed = world.push(&source, &snapshot, "a.yaml", "marked 3").await;
+        let pushed = pushed.expect("a push").commit;
+        let history = world.git(&["rev-list", "main"]);
+        let history = history.lines().collect::<Vec<_>>();
+        assert_eq!(history, [pushed.as_str(), &tip, &first]);
+        let changed = world.git(&["diff-tree", "-r", "--name-only", "main~1", "main"]);
+        assert_eq!(changed, "a.yaml\n");
+        assert!(!world.git(&["cat-file", "-p", "main"]).contains(other));
+        world.assert_sound();
+    }
 }
 
 #[tokio::test]

@@ -388,6 +388,8 @@ async fn commits_beyond_their_bounds_are_refused() {
     assert_eq!(world.tip("main").as_deref(), Some(snapshot.base.as_str()));
 }
 
+/// G35; that a message has an end is among the bounds below, and that trailers are ours in
+/// `update::message`.
 #[tokio::test]
 async fn an_author_cannot_forge_headers() {
     let world = World::of(&[("a.yaml", File("marked 1"))]);

@@ -8,7 +8,7 @@ use tagwright::{
 };
 
 use super::{
-    git_server::{GitServer, Running},
+    git_server::{GitServer, Protocol, Running},
     world::{
         Marked,
         Node::{Executable, File, Submodule, SymbolicLink},
@@ -295,5 +295,32 @@ async fn what_is_known_of_a_blob_does_not_hide_a_file_that_is_kept() {
         let snapshot = read.await.expect("a snapshot");
         assert_eq!(paths(&snapshot), ["a/kept.txt", "b/kept.txt"]);
         assert_eq!(snapshot.looked_at, 3);
+    }
+}
+
+#[tokio::test]
+async fn repositories_with_long_ids_are_read_in_whole_and_in_part() {
+    if !has_git() {
+        return;
+    }
+    for protocol in [Protocol::Two, Protocol::Zero] {
+        for (at, filter) in [("", false), ("apps", true)] {
+            let world = World::with_hash(gix::hash::Kind::Sha256);
+            world.configure(&format!("[uploadpack]\n\tallowFilter = {filter}"));
+            let files = |text| [("apps/web.yaml", File(text)), ("b", File("b"))];
+            world.commit("main", &files("marked 1"));
+            let server = GitServer::of(world.folder.path()).speaking(protocol);
+            let server = server.start().await;
+            let source = source(&server, at);
+            let snapshot = world.read(&source).await.expect("a snapshot");
+            let pushed = world.push(&source, &snapshot, "apps/web.yaml", "marked 2");
+            let pushed = pushed.await.expect("a push").commit;
+            assert_eq!(pushed.as_str().len(), 64, "{protocol:?} {at}");
+            let human = world.commit("main", &files("marked 3"));
+            let snapshot = world.read(&source).await.expect("a snapshot");
+            assert_eq!(snapshot.base.as_str(), human);
+            assert_eq!(snapshot.files[0].bytes, b"marked 3");
+            world.assert_sound();
+        }
     }
 }
