@@ -19,7 +19,7 @@ use super::{
 };
 
 /// How many entries are walked over.
-const MAX_ENTRIES: usize = 500_000;
+const MAX_ENTRIES: usize = 1_000_000;
 /// How many folders deep a file may lie, counted from the root.
 const MAX_DEPTH: usize = 64;
 /// How long the path of a file may be, in bytes.
@@ -308,7 +308,7 @@ impl Walk<'_> {
     fn count(&mut self, entries: usize) -> Result<(), RemoteError> {
         self.listing.entries = self.listing.entries.saturating_add(entries);
         if self.listing.entries > MAX_ENTRIES {
-            return Err(over(self.objects, "more than 500,000 entries"));
+            return Err(over(self.objects, "more than 1,000,000 entries"));
         }
         Ok(())
     }
