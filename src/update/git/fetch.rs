@@ -16,8 +16,8 @@ use super::{
     advertisement::{Version, parse_listing},
     http::{AGENT, Packets, Server, Service, Session},
     packet::{self, Band, Malformed, Packet},
-    remote::joined,
     store::{Feed, Store},
+    work::joined,
 };
 
 /// How large a pack may be.

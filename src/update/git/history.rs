@@ -16,9 +16,9 @@ use super::{
     fetch::{Extent, HISTORY, Upload, Wish},
     http::Session,
     objects::Objects,
-    remote::{Cancel, joined},
     store::Store,
     tree::{self, EntryKind},
+    work::{Cancel, joined},
 };
 
 /// How many of our own commits are looked into, the newest first.

@@ -49,6 +49,7 @@ mod push;
 mod read;
 mod remote;
 mod settings;
+mod work;
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, future::Future, sync::Arc, time::Duration};
 

@@ -14,8 +14,8 @@ use super::{
     Checkout, RemoteError,
     fetch::Upload,
     objects::Objects,
-    remote::{Cancel, joined},
     store::Store,
+    work::{Cancel, joined},
 };
 
 const TAGS: &str = "refs/tags/";

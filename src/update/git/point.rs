@@ -11,8 +11,8 @@ use super::{
     http::Session,
     local::Local,
     push::{Change, Push},
-    remote::joined,
     store::Store,
+    work::joined,
 };
 
 /// In a repository on this machine.

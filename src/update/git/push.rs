@@ -14,10 +14,10 @@ use super::{
     fetch::Upload,
     http::Session,
     reference::Overwrites,
-    remote::{Cancel, joined},
     report::{Report, Verdict},
     send::{Move, Receive},
     store::Store,
+    work::{Cancel, joined},
 };
 
 /// How long to wait before a reference is read back once more, when the server said that it moved:

@@ -19,11 +19,11 @@ use super::{
     inflate::{Found, inflate},
     memory::Memory,
     objects::Objects,
-    remote::joined,
     settings,
     store::Store,
     verify::{Verify, verify},
     walk::{Listing, Walked, walk},
+    work::joined,
 };
 
 /// How many files are asked for one by one without a second thought.

@@ -2,18 +2,14 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    io,
     path::{Path, PathBuf},
     slice,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use gix::ObjectId;
 use tokio::{
-    task::{self, JoinError},
+    task,
     time::{Instant, timeout_at},
 };
 
@@ -34,6 +30,7 @@ use super::{
     push::{self, Change, Push},
     read::{Attempt, Snapshots, Tips, snapshot},
     store::{self, Store},
+    work::{Cancel, joined},
 };
 
 /// How many existing branches a message names where the wanted one does not exist.
@@ -582,32 +579,4 @@ async fn remove_local(source: &Source, tip: &CommitId, remote: String) -> Result
         Local::open(&source.url, &shown)?.remove(&source.push_branch.reference(), tip)
     });
     joined(removing.await, &remote)
-}
-
-/// The result of work on another thread; a panic there goes on here.
-pub(super) fn joined<T>(
-    result: Result<Result<T, RemoteError>, JoinError>,
-    remote: &str,
-) -> Result<T, RemoteError> {
-    match result {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(error) => Err(RemoteError::Store {
-                remote: remote.to_owned(),
-                attempt: "finish the work on the objects",
-                source: io::Error::other(error),
-            }),
-        },
-    }
-}
-
-/// Tells work on other threads to stop once nobody waits for it.
-#[derive(Default)]
-pub(super) struct Cancel(pub(super) Arc<AtomicBool>);
-
-impl Drop for Cancel {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
