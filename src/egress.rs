@@ -5,12 +5,8 @@
 //! only to the authority it is bound to, are decided here and nowhere else. What the bytes mean is
 //! the business of `scan` and `update`.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the edge file that builds the clients"
-)]
-
 mod address;
+mod client;
 mod route;
 pub mod ssh;
 mod tunnel;
@@ -34,7 +30,10 @@ use reqwest::{
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use self::address::{InternalAddress, PublicNames};
+use self::{
+    address::InternalAddress,
+    client::{Names, Roots},
+};
 use crate::secret::{Authority, Credential, Proof, Secret};
 
 /// Why an internal address is not connected to.
@@ -47,8 +46,6 @@ const MAX_REDIRECTS: usize = 3;
 const MAX_ERROR_BODY: usize = 8 * 1024;
 /// How many clients, each with its connections, are kept.
 const MAX_CLIENTS: usize = 256;
-/// What names us to servers.
-const USER_AGENT: &str = concat!("tagwright/", env!("CARGO_PKG_VERSION"));
 
 /// Everything about a connection but the address: who is trusted, and by which way it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -207,10 +204,13 @@ impl EgressError {
     }
 }
 
+/// What a client is built for.
+type Way = (Route, Names, Roots);
+
 /// Opens connections; one for the process, cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
-    clients: Arc<Mutex<HashMap<(Route, Names), reqwest::Client>>>,
+    clients: Arc<Mutex<HashMap<Way, reqwest::Client>>>,
     addresses: Arc<Addresses>,
 }
 
@@ -225,13 +225,6 @@ impl Redirects {
             }
         }
     }
-}
-
-/// Whether what a name resolves to is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Names {
-    Any,
-    Public,
 }
 
 /// Where a redirect may lead.
@@ -366,14 +359,16 @@ impl Egress {
         } else {
             Names::Public
         };
-        let key = (route.clone(), names);
+        let roots = Roots::of(route, url);
+        let key = (route.clone(), names, roots);
         if let Some(client) = clients.get(&key) {
             return Ok(client.clone());
         }
-        let client = build(route, names).map_err(|source| EgressError::Settings {
-            url: shown(url),
-            source,
-        })?;
+        let client =
+            client::build(route, names, roots).map_err(|source| EgressError::Settings {
+                url: shown(url),
+                source,
+            })?;
         // Secrets change and routes with them; a client costs one handshake to make again.
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
@@ -481,40 +476,6 @@ fn authorization(proof: &Proof, url: &Url) -> Result<HeaderValue, EgressError> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn build(route: &Route, names: Names) -> Result<reqwest::Client, reqwest::Error> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false);
-    if names == Names::Public {
-        builder = builder.dns_resolver(PublicNames);
-    }
-    if let Some(pem) = &route.certificate_authority {
-        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
-    }
-    if let Some(pem) = &route.client_certificate {
-        builder = builder.identity(reqwest::Identity::from_pem(pem.expose())?);
-    }
-    builder = match &route.proxy {
-        Proxy::Environment => builder,
-        Proxy::Direct => builder.no_proxy(),
-        Proxy::Fixed {
-            address,
-            username,
-            password,
-        } => {
-            let mut proxy = reqwest::Proxy::all(address.clone())?;
-            if let Some(username) = username {
-                let password = password.as_ref().map_or("", |password| password.expose());
-                proxy = proxy.basic_auth(username, password);
-            }
-            builder.proxy(proxy)
-        }
-    };
-    builder.build()
 }
 
 /// The address without user information, query and fragment: none of them belongs in a message.
