@@ -105,7 +105,7 @@ impl RawMarker {
 }
 
 /// Changes with every change of what [`screen`] finds, so that nobody trusts what an older one said.
-pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-2");
+pub const SCREEN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "-3");
 
 /// Whether a file of this name can hold markers; see [`Format`].
 pub fn screen_path(path: &str) -> bool {
@@ -122,10 +122,12 @@ pub fn screen(path: &str, bytes: &[u8]) -> bool {
 
 /// Whether the word of a marker stands somewhere in `bytes`.
 ///
-/// Flux's likeliest misspelling, `$imagePolicy`, is one of them, so that it is reported.
+/// Flux's likeliest misspelling, `$imagePolicy`, is one of them, and so is `"$image`, with which
+/// most others begin, so that they are reported. Templates have `$image` without the quote.
 pub(super) fn mentions_marker(bytes: &[u8]) -> bool {
-    static WANTED: LazyLock<[Finder<'static>; 3]> =
-        LazyLock::new(|| ["$imagepolicy", "tagwright:", "$imagePolicy"].map(Finder::new));
+    static WANTED: LazyLock<[Finder<'static>; 4]> = LazyLock::new(|| {
+        ["$imagepolicy", "tagwright:", "$imagePolicy", "\"$image"].map(Finder::new)
+    });
     WANTED.iter().any(|finder| finder.find(bytes).is_some())
 }
 
@@ -178,7 +180,8 @@ impl Intent {
     }
 }
 
-/// Whether `text` holds `$imagepolicy` as a key, in any case and with any quotes.
+/// Whether `text` holds `$imagepolicy` as a key, in any case and with any quotes, or a quoted key
+/// that a slip or two tell from it.
 ///
 /// Prose that merely mentions the word is no marker.
 fn names_a_policy(text: &str) -> bool {
@@ -187,6 +190,10 @@ fn names_a_policy(text: &str) -> bool {
         return false;
     }
     let lower = text.to_ascii_lowercase();
+    let mut keys = lower.split('"').skip(1).step_by(2);
+    if keys.any(is_near) {
+        return true;
+    }
     lower.match_indices(WORD).any(|(start, _)| {
         let before = &lower[..start];
         let after = lower[start + WORD.len()..].trim_start_matches(['"', '\'', '`']);
@@ -194,6 +201,11 @@ fn names_a_policy(text: &str) -> bool {
         // `\u0024` is how JSON may spell the dollar sign.
         (is_key || before.ends_with("\\u0024")) && after.trim_start().starts_with(':')
     })
+}
+
+/// Whether a key is so close to Flux's word that it was meant.
+fn is_near(key: &str) -> bool {
+    key.starts_with('$') && nearest(key, ["$imagepolicy"]).is_some()
 }
 
 /// Reads Flux's JSON object: the whole comment, every value a string, the last of two equal keys.
@@ -224,9 +236,10 @@ fn named(text: &str) -> Result<Marker, String> {
     if let Some(setter) = string_of("$ref").and_then(|path| path.strip_prefix(SETTER_PREFIX)) {
         return setter_named(setter);
     }
-    let near = object
-        .keys()
-        .find(|key| key.to_ascii_lowercase().contains("imagepolicy"));
+    let near = object.keys().find(|key| {
+        let lower = key.to_ascii_lowercase();
+        lower.contains("imagepolicy") || is_near(&lower)
+    });
     Err(match near {
         Some(key) => format!("did you mean `$imagepolicy` for `{}`?", key.escape_debug()),
         None => format!("it names no policy; {SHAPE}"),
@@ -358,6 +371,11 @@ mod tests {
             "did you mean `$imagepolicy`",
         );
         check_misspelt(r#"# {"imagepolicy": "a:b"}"#, "did you mean `$imagepolicy`");
+        check_misspelt(r#"# {"$imagepolcy": "a:b"}"#, "did you mean `$imagepolicy`");
+        check_misspelt(
+            r#"# {"$image_policy": "a:b"}"#,
+            "did you mean `$imagepolicy`",
+        );
         check_misspelt("# $imagepolicy: a:b", "no JSON object");
         check_misspelt("# {$imagepolicy: a:b}", "no JSON object");
         check_misspelt("# {'$imagepolicy': 'a:b'}", "double quotes");
