@@ -13,6 +13,7 @@ mod gitlab;
 
 mod body;
 mod comments;
+mod contract;
 mod crash;
 mod life;
 mod staged;

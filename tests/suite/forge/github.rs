@@ -45,12 +45,11 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
                 Ok(pull) => (201, shown(forge, &pull)),
                 Err(Some(_)) => (
                     422,
-                    json!({"message": "Validation Failed", "errors": [{"resource": "PullRequest", "code": "custom", "message": "A pull request already exists for acme:bot/images."}]}),
+                    invalid(
+                        &json!({"resource": "PullRequest", "code": "custom", "message": "A pull request already exists for acme:bot/images."}),
+                    ),
                 ),
-                Err(None) => (
-                    422,
-                    json!({"message": "Validation Failed", "errors": [{"field": "head", "code": "invalid"}]}),
-                ),
+                Err(None) => (422, invalid(&json!({"field": "head", "code": "invalid"}))),
             }
         }
         ("GET", ["repos", "acme", "fleet", "pulls", number]) => match forge.pull(number).cloned() {
@@ -244,6 +243,14 @@ fn graphql(forge: &mut Forge, call: &Call) -> Reply {
         200,
         json!({"data": {"enablePullRequestAutoMerge": {"clientMutationId": null}}}),
     )
+}
+
+fn invalid(error: &Value) -> Value {
+    json!({
+        "message": "Validation Failed",
+        "errors": [error],
+        "documentation_url": "https://docs.github.com/rest/pulls/pulls#create-a-pull-request",
+    })
 }
 
 /// The answers with every field that the description requires.

@@ -48,6 +48,7 @@ pub(crate) struct World {
     pub(crate) server: Server,
     pub(crate) fuse: Arc<Fuse>,
     url: Url,
+    api: String,
     words: String,
     signing: &'static str,
     secret: String,
@@ -73,12 +74,14 @@ impl World {
             _ => "Bearer canary-1",
         };
         let server = Server::start(product, &repository, authorization, Arc::clone(&fuse)).await;
+        let api = format!("http://{}{}", server.address, product.words().1);
         let world = Self {
             folder,
             product,
             server,
             fuse,
             url: url.expect("a repository"),
+            api,
             words:
                 "labels: [images], reviewers: [ada], teams: [ops], assignees: [bo], milestone: Q1"
                     .to_owned(),
@@ -94,6 +97,12 @@ impl World {
     /// Says what `pullRequest` says besides where the forge is.
     pub(crate) fn saying(mut self, words: &str) -> Self {
         words.clone_into(&mut self.words);
+        self
+    }
+
+    /// Lets the API begin at another address.
+    pub(crate) fn through(mut self, api: &str) -> Self {
+        api.clone_into(&mut self.api);
         self
     }
 
@@ -137,14 +146,14 @@ impl World {
     }
 
     fn config(&self) -> Config {
-        let (forge, path) = self.product.words();
+        let (forge, _) = self.product.words();
         let documents = format!(
             "apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageUpdateAutomation\n\
              metadata: {{name: fleet}}\nspec:\n  interval: 5m\n  \
              sourceRef: {{kind: GitRepository, name: fleet}}\n  git:\n    \
              commit: {{author: {{name: Bot, email: bot@example.com}}{}}}\n    push:\n      \
              branch: {BRANCH}\n      \
-             pullRequest: {{forge: {forge}, api: 'http://{}{path}', project: acme/fleet, \
+             pullRequest: {{forge: {forge}, api: '{}', project: acme/fleet, \
              secretRef: {{name: forge}}, {}}}\n---\n\
              apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: fleet}}\n\
              spec: {{url: '{}', ref: {{branch: main}}}}\n---\n\
@@ -152,7 +161,7 @@ impl World {
              apiVersion: v1\nkind: Secret\nmetadata: {{name: key}}\n\
              stringData: {{identity: {KEY:?}, password: test}}\n{}{}",
             self.signing,
-            self.server.address,
+            self.api,
             self.words,
             self.url,
             self.secret,
