@@ -22,7 +22,7 @@ pub use self::{
     selector::{LabelOperator, LabelRequirement, LabelSelector},
     status::{
         Condition, HeldValue, ImagePolicyStatus, ImageRef, ImageRepositoryStatus,
-        ImageUpdateAutomationStatus, ScanResult, SkippedPlace,
+        ImageUpdateAutomationStatus, PullRequestStatus, ScanResult, SkippedPlace,
     },
     yaml::print,
 };

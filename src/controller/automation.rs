@@ -12,32 +12,25 @@ use super::{
     Context, acl,
     condition::End,
     object::{Kind, Object},
+    outcome,
     policy::opened,
     reconcile::{Next, Report},
     repository::words,
     told, world,
 };
 use crate::{
-    config::{Automation, Config, ObjectKey, Reading, duration, object_name},
-    crd::{
-        AccessFrom, HeldValue, ImagePolicyStatus, ImageRef, ImageUpdateAutomationStatus,
-        SkippedPlace,
-    },
+    config::{Automation, Config, ObjectKey, Reading, object_name},
+    crd::{AccessFrom, ImagePolicyStatus, ImageRef, ImageUpdateAutomationStatus},
     error::Class,
-    pipeline::{self, End as RunEnd, Failure, Intent, Listings, Outcome},
+    pipeline::{self, Doors, End as RunEnd, Intent, Listings, Outcome},
     policy::PolicyName,
     update::{
         PolicyKey,
-        git::Checkout,
-        plan::{Fate, MarkedValue},
+        forge::AnyForge,
         template::{self, ErrorKind},
     },
 };
 
-/// How many held values, and how many passed-over places, the status names.
-const MAX_PLACES: usize = 20;
-/// The shortest time between two runs.
-const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait for scans that have not been tried yet.
 const UNTIL_SCANNED: Duration = Duration::from_secs(1);
 
@@ -53,17 +46,26 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
         let end = End::stalled("InvalidSourceConfiguration", "the automation says nothing");
         return Report::new(&status, end, Next::Never);
     };
-    if automation.pull_request.is_some() {
-        let message = "`spec.git.push.pullRequest`: the controller opens no pull requests yet; \
-                       run `tagwright run` on a schedule for this one";
-        let end = End::stalled("InvalidSourceConfiguration", message);
-        return Report::new(&status, end, Next::Never);
-    }
     if !world.is_scanned {
         return Report::new(&status, End::Left, Next::After(UNTIL_SCANNED));
     }
+    let outcomes = run(context, &world.config, automation).await;
+    status.last_automation_run_time = Some(started);
+    let report = outcome::conclude(&mut status, object, automation, &world.choices, &outcomes);
+    let end = outcome::foremost(&outcomes);
+    context.metrics.run(&object.key, end, status.held.len());
+    for outcome in &outcomes {
+        if let RunEnd::Applied(_) = outcome.end {
+            context.measure_lag(outcome);
+        }
+    }
+    report
+}
+
+/// Takes the automation through the pipeline, to a push or to pull requests.
+async fn run(context: &Context, config: &Config, automation: &Automation) -> Vec<Outcome> {
     let listings = Listings::default();
-    for source in world.config.images.values() {
+    for source in config.images.values() {
         let known = context.known(&source.key);
         let known =
             known.filter(|it| it.image == source.image && it.connection == source.connection);
@@ -71,20 +73,17 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
             listings.know(source.listed(), &source.connection, known.listing);
         }
     }
-    let (config, ports) = (&world.config, &context.ports);
-    let outcomes = pipeline::run(config, &[automation], ports, &listings, Intent::Apply).await;
-    let Some(outcome) = outcomes.into_iter().next() else {
-        return Report::new(&status, End::Left, Next::Retry(Class::Bug));
+    let (ports, intent) = (&context.ports, Intent::Apply);
+    let Some(settings) = &automation.pull_request else {
+        return pipeline::run(config, &[automation], ports, &listings, intent).await;
     };
-    status.last_automation_run_time = Some(started);
-    let report = conclude(&mut status, object, automation, &world.choices, &outcome);
-    context
-        .metrics
-        .run(&object.key, end_word(&outcome.end), status.held.len());
-    if let RunEnd::Applied(_) = outcome.end {
-        context.measure_lag(&outcome);
-    }
-    report
+    let doors = Doors {
+        settings,
+        open: |access| AnyForge::new(context.egress.clone(), access),
+        now: super::now(),
+    };
+    let proposed = pipeline::propose(config, automation, ports, &doors, &listings, intent);
+    Box::pin(proposed).await
 }
 
 /// What a run works with.
@@ -238,177 +237,10 @@ fn reason(object: &Object) -> &'static str {
     }
 }
 
-/// Writes what came of a run into the status.
-fn conclude(
-    status: &mut ImageUpdateAutomationStatus,
-    object: &Object,
-    automation: &Automation,
-    observed: &BTreeMap<String, ImageRef>,
-    outcome: &Outcome,
-) -> Report {
-    const TIMES: [&str; 1] = ["/lastAutomationRunTime"];
-    if let Some(plan) = &outcome.plan {
-        status.held = held(&plan.changes.values);
-        status.skipped = skipped(outcome);
-    }
-    if let RunEnd::Failed(failure) = &outcome.end {
-        let (reason, message) = failed(failure, outcome.observed.is_some());
-        let next = Next::Retry(match failure {
-            // A Secret may be mended without a word to us.
-            Failure::Access(error) if error.class() == Class::Config => Class::Denied,
-            _ => failure.class(),
-        });
-        return Report::new(status, End::failed(reason, message), next).with_times(&TIMES);
-    }
-    let read = outcome.observed.as_ref();
-    let read = read.and_then(|it| Some((it.checkout.as_ref()?, it.base.as_ref()?)));
-    let pushes_elsewhere =
-        automation.remote.checkout != Checkout::Branch(automation.remote.push_branch.clone());
-    status.observed_policies.clone_from(observed);
-    status.observed_source_revision =
-        read.map(|(checkout, base)| revision(checkout, base.as_str()));
-    let mut news = None;
-    if let RunEnd::Applied(pushed) = &outcome.end {
-        status.last_push_commit = Some(pushed.commit.as_str().to_owned());
-        status.last_push_time = Some(told::time(super::now()));
-        let pushed_revision = format!("{}@sha1:{}", pushed.branch, pushed.commit.as_str());
-        if !pushes_elsewhere {
-            status.observed_source_revision = Some(pushed_revision.clone());
-        }
-        let message = outcome.plan.as_ref().and_then(|it| it.commit.as_ref());
-        let message = message.map(|it| it.message.trim_end()).unwrap_or_default();
-        let short = pushed.commit.as_str().get(..7).unwrap_or_default();
-        let mut words = format!("pushed commit '{short}' to branch '{}'", pushed.branch);
-        if let Some(refspec) = &automation.remote.push.refspec {
-            words.push_str(&format!(" and refspecs '{refspec}'"));
-        }
-        if !message.is_empty() {
-            words.push_str(&format!("\n{message}"));
-        }
-        let metadata = BTreeMap::from([
-            (
-                "image.toolkit.fluxcd.io/revision".to_owned(),
-                pushed_revision,
-            ),
-            (
-                "image.toolkit.fluxcd.io/commit".to_owned(),
-                pushed.commit.as_str().to_owned(),
-            ),
-        ]);
-        news = Some((words, metadata));
-    }
-    let is_held = |value: &&HeldValue| !value.reason.is_empty();
-    let count = status.held.iter().filter(is_held).count();
-    let end = End::Ready {
-        message: "repository up-to-date".to_owned(),
-        held: (count > 0).then(|| {
-            let noun = if count == 1 { "value is" } else { "values are" };
-            format!("{count} marked {noun} left as they are; see status.held")
-        }),
-    };
-    let mut report = Report::new(status, end, next(object)).with_times(&TIMES);
-    report.news = news;
-    report
-}
-
-/// `main@sha1:…`, as Flux writes it: the reference without its first two parts.
-fn revision(checkout: &Checkout, commit: &str) -> String {
-    let reference = match checkout {
-        Checkout::Branch(branch) => branch.as_str().to_owned(),
-        Checkout::Commit(_) => return format!("sha1:{commit}"),
-        Checkout::Newest(range) => range.to_string(),
-        Checkout::Reference(_) => checkout.to_string().splitn(3, '/').skip(2).collect(),
-    };
-    format!("{reference}@sha1:{commit}")
-}
-
-fn next(object: &Object) -> Next {
-    let interval = object.text("/spec/interval").and_then(duration::parse);
-    match interval.filter(|it| !it.is_zero()) {
-        Some(interval) => Next::After(interval.max(MIN_INTERVAL)),
-        None => Next::Never,
-    }
-}
-
-/// Flux's reason for a failure, and the words.
-fn failed(failure: &Failure, was_read: bool) -> (&'static str, String) {
-    let words = told::sentence(failure, failure.hint());
-    match failure {
-        Failure::Access(_) => (
-            "SourceManagerFailed",
-            format!("failed configuring source manager: {words}"),
-        ),
-        Failure::TooManyFiles(_) => ("UpdateFailed", format!("failed to apply policies: {words}")),
-        _ if was_read => (
-            "GitOperationFailed",
-            format!("failed to update source: {words}"),
-        ),
-        _ => (
-            "GitOperationFailed",
-            format!("failed to checkout source: {words}"),
-        ),
-    }
-}
-
-/// The values that stay although they might not have to; the first ones of them.
-fn held(values: &[MarkedValue]) -> Vec<HeldValue> {
-    let held = values.iter().filter_map(|value| {
-        let reason = match &value.fate {
-            Fate::Current | Fate::Update { .. } | Fate::Unchecked => return None,
-            Fate::Held { chosen, reason } => format!("{chosen}: {reason}"),
-            Fate::NothingMatched { reason }
-            | Fate::Unavailable { reason }
-            | Fate::Suspended { reason }
-            | Fate::UnknownPolicy { reason }
-            | Fate::Refused { reason } => reason.clone(),
-        };
-        let policy = match &value.policy {
-            PolicyKey::Named(name) => name.to_string(),
-            PolicyKey::Inline { .. } => value.policy.to_string(),
-        };
-        Some(HeldValue {
-            place: format!("{}:{}", value.file, value.line),
-            policy,
-            value: value.value.clone(),
-            reason,
-        })
-    });
-    held.take(MAX_PLACES).collect()
-}
-
-/// The markers and files that were passed over; the first ones of them.
-fn skipped(outcome: &Outcome) -> Vec<SkippedPlace> {
-    let findings = outcome.plan.iter().flat_map(|it| &it.changes.findings);
-    let findings = findings.map(|found| SkippedPlace {
-        place: format!("{}:{}", found.file, found.finding.line),
-        reason: found.finding.problem.to_string(),
-    });
-    let entries = outcome.observed.iter().flat_map(|it| &it.skipped);
-    let entries = entries.map(|skipped| SkippedPlace {
-        place: skipped.path.clone(),
-        reason: skipped.reason.clone(),
-    });
-    findings.chain(entries).take(MAX_PLACES).collect()
-}
-
 fn key_of(name: &PolicyName) -> ObjectKey {
     ObjectKey {
         namespace: name.namespace.clone(),
         name: name.name.clone(),
-    }
-}
-
-fn end_word(end: &RunEnd) -> &'static str {
-    match end {
-        RunEnd::Unchanged => "unchanged",
-        RunEnd::Suspended => "suspended",
-        RunEnd::Planned => "planned",
-        RunEnd::Held => "held",
-        RunEnd::Pending(_) => "pending",
-        RunEnd::Applied(_) | RunEnd::Written => "applied",
-        RunEnd::Waiting(_) => "waiting",
-        RunEnd::Withdrawn => "withdrawn",
-        RunEnd::Failed(_) => "failed",
     }
 }
 

@@ -102,7 +102,12 @@ fn secrets(context: &Context, object: &Object) -> Vec<ObjectKey> {
     match object.kind {
         Kind::Repository => of(object, &["secretRef", "certSecretRef", "proxySecretRef"]),
         Kind::Automation => {
-            let mut own = of(object, &["git/secretRef", "git/proxySecretRef"]);
+            let fields = [
+                "git/secretRef",
+                "git/proxySecretRef",
+                "git/push/pullRequest/secretRef",
+            ];
+            let mut own = of(object, &fields);
             if let Some(source) = source {
                 own.extend(of(&source, &["secretRef", "proxySecretRef"]));
             }

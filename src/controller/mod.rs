@@ -19,6 +19,7 @@ mod work;
 
 mod automation;
 mod condition;
+mod outcome;
 mod policy;
 mod reconcile;
 mod repository;
@@ -187,6 +188,8 @@ struct Context {
     client: Client,
     options: Options,
     ports: Ports<OciRegistry, GitRemote, ClusterVault>,
+    /// The way to forges; registries and Git have their own in the ports.
+    egress: Egress,
     events: Events,
     metrics: Arc<Metrics>,
     health: serve::Health,
@@ -226,6 +229,7 @@ impl Context {
         Self {
             client,
             ports,
+            egress: Egress::new(),
             events,
             metrics,
             health: serve::Health::default(),

@@ -141,6 +141,9 @@ pub struct ImageUpdateAutomationStatus {
     /// the first ones of them. Not a field of Flux.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<HeldValue>,
+    /// The pull requests that are open, and those that are not opened. Not a field of Flux.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pull_requests: Vec<PullRequestStatus>,
     /// Markers and files that were passed over, and why; the first ones. Not a field of Flux.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<SkippedPlace>,
@@ -161,6 +164,29 @@ pub struct HeldValue {
     pub value: String,
     /// Why.
     pub reason: String,
+}
+
+/// A pull request of an automation, or why there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PullRequestStatus {
+    /// Our own branch, which the request comes from.
+    pub branch: String,
+    /// The group of changes, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What people call the open request by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<i64>,
+    /// The page of the open request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Why nothing new is offered, where that is so: a person closed the request, or it is not time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// What the forge did not take in the last run: labels, reviewers, and the like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// Something in Git that was passed over.

@@ -21,10 +21,12 @@ mod token_service;
 
 mod apiserver;
 mod bot;
+mod forge;
 #[cfg(feature = "clouds")]
 mod identities;
 mod life;
 mod manifests;
 mod outage;
 mod replicas;
+mod requests;
 mod world;

@@ -138,7 +138,14 @@ impl World {
 
     /// The three image objects and the GitRepository, all called `web`.
     pub(crate) async fn objects(&self, namespace: &str) {
-        for object in self.documents(namespace) {
+        self.objects_with(namespace, &json!({})).await;
+    }
+
+    /// The same, with more in the automation.
+    pub(crate) async fn objects_with(&self, namespace: &str, automation: &Value) {
+        let mut objects = self.documents(namespace);
+        merge(&mut objects[3], automation);
+        for object in objects {
             apply(&self.client, object).await;
         }
     }
@@ -337,6 +344,18 @@ pub(crate) fn condition(object: &Value, kind: &str) -> Value {
         .flatten()
         .find(|it| it["type"] == kind);
     found.cloned().unwrap_or_default()
+}
+
+/// Puts the fields of `from` into a document.
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
 }
 
 /// Takes the rules out of a definition that a server of this age does not know.
