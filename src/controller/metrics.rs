@@ -101,6 +101,15 @@ const LEADER: Family = (
     "gauge",
 );
 
+/// The families that have series for each object.
+const OF_OBJECTS: [Family; 5] = [RECONCILE_DURATION, CONDITION, SUSPEND, TAGS, HELD];
+
+const STATUSES: [(&str, Status); 3] = [
+    ("True", Status::True),
+    ("False", Status::False),
+    ("Unknown", Status::Unknown),
+];
+
 /// Labels as they are printed, without braces.
 type Labels = String;
 
@@ -115,6 +124,26 @@ struct Histogram {
 struct Series {
     values: BTreeMap<(Family, Labels), f64>,
     histograms: BTreeMap<(Family, Labels), Histogram>,
+    objects: BTreeMap<(Kind, ObjectKey), Own>,
+}
+
+/// What is known of one object. There may be very many of them: their labels are made when somebody
+/// asks, and not kept.
+#[derive(Debug, Default)]
+struct Own {
+    took: Histogram,
+    /// The status of the condition Ready, and whether the object is suspended.
+    condition: Option<(Status, bool)>,
+    tags: Option<f64>,
+    held: Option<f64>,
+}
+
+/// The status of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    True,
+    False,
+    Unknown,
 }
 
 /// Every metric of the process.
@@ -125,22 +154,21 @@ pub(super) struct Metrics {
 
 impl Metrics {
     pub(super) fn reconciled(&self, kind: Kind, key: &ObjectKey, took: Duration) {
-        self.observe(RECONCILE_DURATION, object(kind, key), took);
+        self.of(kind, key, |own| own.took.observe(took.as_secs_f64()));
     }
 
     pub(super) fn conditions(&self, kind: Kind, key: &ObjectKey, ready: &str, is_suspended: bool) {
-        for status in ["True", "False", "Unknown"] {
-            let labels = format!(r#"{},type="Ready",status="{status}""#, object(kind, key));
-            self.set(CONDITION, labels, f64::from(u8::from(status == ready)));
-        }
-        let suspended = f64::from(u8::from(is_suspended));
-        self.set(SUSPEND, object(kind, key), suspended);
+        let known = STATUSES.iter().find(|(word, _)| *word == ready);
+        let status = known.map_or(Status::Unknown, |(_, status)| *status);
+        self.of(kind, key, |own| {
+            own.condition = Some((status, is_suspended));
+        });
     }
 
     pub(super) fn scanned(&self, key: &ObjectKey, took: Duration, tags: usize) {
         self.add(SCANS, r#"result="success""#.to_owned());
         self.observe(SCAN_DURATION, Labels::new(), took);
-        self.set(TAGS, object(Kind::Repository, key), count(tags));
+        self.of(Kind::Repository, key, |own| own.tags = Some(count(tags)));
     }
 
     pub(super) fn scan_failed(&self, class: &'static str) {
@@ -153,7 +181,7 @@ impl Metrics {
 
     pub(super) fn run(&self, key: &ObjectKey, end: &'static str, held: usize) {
         self.add(RUNS, format!(r#"result="{end}""#));
-        self.set(HELD, object(Kind::Automation, key), count(held));
+        self.of(Kind::Automation, key, |own| own.held = Some(count(held)));
     }
 
     pub(super) fn lag(&self, lag: Duration) {
@@ -178,14 +206,7 @@ impl Metrics {
 
     /// Forgets an object.
     pub(super) fn forget(&self, kind: Kind, key: &ObjectKey) {
-        let own = object(kind, key);
-        let mut series = self.locked();
-        series
-            .values
-            .retain(|(_, labels), _| !labels.starts_with(&own));
-        series
-            .histograms
-            .retain(|(_, labels), _| !labels.starts_with(&own));
+        self.locked().objects.remove(&(kind, key.clone()));
     }
 
     /// Everything, as `/metrics` answers it; `gauges` are read at this moment.
@@ -206,11 +227,30 @@ impl Metrics {
             family(&mut text, *of);
             histogram.print(of.0, labels, &mut text);
         }
+        for of in OF_OBJECTS {
+            for ((kind, key), own) in &series.objects {
+                let labels = object(*kind, key);
+                let lines = own.lines(of, &labels);
+                if !lines.is_empty() {
+                    family(&mut text, of);
+                    text.push_str(&lines);
+                }
+            }
+        }
         for (name, labels, value) in gauges {
             family(&mut text, (name, "Work of this replica.", "gauge"));
             let _ = writeln!(text, "{name}{} {value}", braced(labels, ""));
         }
         text
+    }
+
+    fn of(&self, kind: Kind, key: &ObjectKey, note: impl FnOnce(&mut Own)) {
+        note(
+            self.locked()
+                .objects
+                .entry((kind, key.clone()))
+                .or_default(),
+        );
     }
 
     fn add(&self, family: Family, labels: Labels) {
@@ -230,6 +270,33 @@ impl Metrics {
     /// A panic while the lock is held leaves whole numbers: a poisoned lock is usable.
     fn locked(&self) -> MutexGuard<'_, Series> {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Own {
+    /// The series of one family.
+    fn lines(&self, of: Family, labels: &Labels) -> String {
+        let mut text = String::new();
+        let gauge = |value: f64| format!("{}{{{labels}}} {value}\n", of.0);
+        if of == RECONCILE_DURATION && self.took.count > 0 {
+            self.took.print(of.0, labels, &mut text);
+        } else if of == TAGS {
+            text.extend(self.tags.map(gauge));
+        } else if of == HELD {
+            text.extend(self.held.map(gauge));
+        } else if let Some((ready, is_suspended)) = self.condition {
+            if of == SUSPEND {
+                text.push_str(&gauge(f64::from(u8::from(is_suspended))));
+            } else if of == CONDITION {
+                let name = of.0;
+                for (word, status) in STATUSES {
+                    let is_so = u8::from(status == ready);
+                    let labels = format!(r#"{labels},type="Ready",status="{word}""#);
+                    let _ = writeln!(text, "{name}{{{labels}}} {is_so}");
+                }
+            }
+        }
+        text
     }
 }
 

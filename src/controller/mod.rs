@@ -267,7 +267,7 @@ impl Context {
 
     fn policies_within(&self, namespace: &str) -> Vec<Arc<Object>> {
         let world = self.world();
-        world.within(Kind::Policy, namespace).cloned().collect()
+        world.within(Kind::Policy, namespace).collect()
     }
 
     /// Takes over what the server answered to a write of ours.

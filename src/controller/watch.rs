@@ -29,7 +29,9 @@ pub(super) async fn watch(context: Arc<Context>, kind: Kind) {
         Some(namespace) => Api::<DynamicObject>::namespaced_with(client, namespace, &resource),
         None => Api::all_with(client, &resource),
     };
-    let events = watcher::watcher(api, watcher::Config::default().any_semantic());
+    // Page by page from the database: a whole list at once, as the server's cache would give it, takes
+    // many times the room that is kept of it, and may be older than what was seen before.
+    let events = watcher::watcher(api, watcher::Config::default());
     let events = events.default_backoff();
     tokio::pin!(events);
     while let Some(event) = events.next().await {

@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use super::object::{Kind, Object};
+use super::object::{Kind, Object, Packed};
 use crate::{config::ObjectKey, crd::LabelSelector};
 
 /// The watched objects.
 #[derive(Debug, Default)]
 pub(super) struct World {
-    objects: BTreeMap<Kind, BTreeMap<ObjectKey, Arc<Object>>>,
+    objects: BTreeMap<Kind, BTreeMap<ObjectKey, Packed>>,
     /// What a list that is being read has not named yet.
     unlisted: BTreeMap<Kind, BTreeSet<ObjectKey>>,
     /// The kinds that were listed to the end at least once.
@@ -26,7 +26,7 @@ pub(super) type Trigger = (Kind, ObjectKey);
 impl World {
     /// One object.
     pub(super) fn get(&self, kind: Kind, key: &ObjectKey) -> Option<Arc<Object>> {
-        self.objects.get(&kind)?.get(key).cloned()
+        Some(self.objects.get(&kind)?.get(key)?.open())
     }
 
     /// How many objects of a kind there are.
@@ -35,11 +35,10 @@ impl World {
     }
 
     /// Every object of a kind.
-    pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects
-            .get(&kind)
-            .into_iter()
-            .flat_map(BTreeMap::values)
+    pub(super) fn all(&self, kind: Kind) -> impl Iterator<Item = Arc<Object>> {
+        let objects = self.objects.get(&kind);
+        let objects = objects.into_iter().flat_map(BTreeMap::values);
+        objects.map(Packed::open)
     }
 
     /// The objects of a kind in one namespace.
@@ -47,7 +46,7 @@ impl World {
         &'a self,
         kind: Kind,
         namespace: &'a str,
-    ) -> impl Iterator<Item = &'a Arc<Object>> {
+    ) -> impl Iterator<Item = Arc<Object>> + 'a {
         let first = ObjectKey {
             namespace: namespace.to_owned(),
             name: String::new(),
@@ -57,7 +56,7 @@ impl World {
             .into_iter()
             .flat_map(move |it| it.range(first.clone()..));
         let here = from_here.take_while(move |(key, _)| key.namespace == namespace);
-        here.map(|(_, object)| object)
+        here.map(|(_, object)| object.open())
     }
 
     /// The policies of an `ImageRepository`.
@@ -97,7 +96,7 @@ impl World {
         let triggers = self.triggers(old.as_deref(), Some(&object));
         self.index(old.as_deref(), Some(&object));
         let objects = self.objects.entry(kind).or_default();
-        objects.insert(key, Arc::new(object));
+        objects.insert(key, Packed::new(object));
         triggers
     }
 
@@ -114,6 +113,7 @@ impl World {
         let Some(old) = self.objects.get_mut(&kind).and_then(|it| it.remove(key)) else {
             return Vec::new();
         };
+        let old = old.open();
         self.index(Some(&old), None);
         self.triggers(Some(&old), None)
     }
