@@ -17,6 +17,11 @@ use crate::programs::{self, Server, command, free_port};
 
 const VERSION: &str = "1.20.2";
 
+/// What the controller does is recorded.
+const AUDIT: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+    - {level: Metadata, users: ['system:serviceaccount:tagwright-system:tagwright']}\n\
+    - {level: None}\n";
+
 pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     programs: Programs,
@@ -41,6 +46,7 @@ impl Cluster {
         };
         let folder = tempfile::tempdir().expect("a temporary folder");
         write_keys(folder.path());
+        fs::write(folder.path().join("audit.yaml"), AUDIT).expect("the folder can be written");
         let mut cluster = Self {
             folder,
             programs,
@@ -87,6 +93,8 @@ impl Cluster {
             .arg(format!("--client-ca-file={}", path("ca.crt")))
             .arg(format!("--token-auth-file={}", path("tokens.csv")))
             .args(["--authorization-mode=RBAC", "--allow-privileged=true"])
+            .arg(format!("--audit-policy-file={}", path("audit.yaml")))
+            .arg(format!("--audit-log-path={}", path("audit.log")))
             .arg("--service-cluster-ip-range=10.0.0.0/24")
             .arg("--disable-admission-plugins=ServiceAccount")
             .arg("--service-account-issuer=https://kubernetes.default.svc.cluster.local")
@@ -139,7 +147,7 @@ impl Cluster {
                 .await
                 .is_ok_and(|text| text == "ok")
         };
-        crate::world::until("the API server is ready", ready).await;
+        crate::apply::until("the API server is ready", ready).await;
         client
     }
 

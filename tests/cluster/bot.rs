@@ -32,7 +32,7 @@ impl Bot {
             .env("RUNTIME_NAMESPACE", "tagwright-system")
             .env("HOSTNAME", name)
             .envs(variables.iter().copied())
-            .args(["controller", "--log-level=debug", "--min-retry-delay=100ms"])
+            .args(["controller", "--min-retry-delay=100ms"])
             .arg(format!("--health-addr=127.0.0.1:{health}"))
             .arg(format!("--metrics-addr=127.0.0.1:{metrics}"))
             .args(more);
@@ -45,6 +45,15 @@ impl Bot {
             metrics,
             log,
         }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        let ended = self.child.try_wait().expect("our own child can be asked");
+        ended.is_some()
     }
 
     pub(crate) fn log(&self) -> String {

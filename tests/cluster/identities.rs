@@ -10,7 +10,10 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::world::{PASSWORD, SYSTEM, World, apply};
+use crate::{
+    apply::apply,
+    world::{PASSWORD, SYSTEM, World},
+};
 
 const IMAGE: &str = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/acme/web";
 const ROLE: &str = "arn:aws:iam::123456789012:role/puller";

@@ -3,9 +3,11 @@
 use serde_json::json;
 
 use crate::{
+    apply::{apply, condition, until},
+    audit,
     bot::Bot,
     manifests,
-    world::{PASSWORD, World, apply, condition, until},
+    world::{PASSWORD, World},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,6 +41,7 @@ async fn objects_live_as_under_flux() {
     assert!(!log.contains(PASSWORD), "a secret is logged");
     assert!(bot.is_healthy().await);
     assert!(bot.stop().success(), "it ends when it is asked to");
+    audit::the_shipped_rights_are_those_that_are_used(&world);
 }
 
 async fn a_secret_that_is_mended_is_noticed(world: &World) {

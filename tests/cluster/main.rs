@@ -20,8 +20,11 @@ mod programs;
 mod token_service;
 
 mod apiserver;
+mod apply;
+mod audit;
 mod bot;
 mod forge;
+mod hostile;
 #[cfg(feature = "clouds")]
 mod identities;
 mod life;

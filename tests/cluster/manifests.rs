@@ -5,7 +5,10 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use crate::world::{World, apply, documents, dry_run, without_cel};
+use crate::{
+    apply::{apply, documents, dry_run, without_cel},
+    world::World,
+};
 
 pub(crate) async fn are_accepted(world: &World) {
     for name in ["images", "a", "b"] {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::{
+    apply::until,
     bot::Bot,
-    world::{PASSWORD, World, until},
+    world::{PASSWORD, World},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,9 @@ use std::{fs, sync::Arc};
 use serde_json::{Value, json};
 
 use crate::{
+    apply::{apply, condition, until},
     forge::fake::{Product, Pull, Server, Stage},
-    world::{PASSWORD, World, apply, condition, until},
+    world::{PASSWORD, World},
 };
 
 const KIND: &str = "ImageUpdateAutomation";

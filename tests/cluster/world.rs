@@ -2,27 +2,29 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{Event, Secret};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams, Patch, PatchParams},
-    core::{ApiResource, DynamicObject, GroupVersionKind},
+    core::DynamicObject,
 };
 use serde_json::{Value, json};
 
 use crate::{
     apiserver::Cluster,
+    apply::{
+        PATIENCE, apply, condition, deployed, git_repository_definition, merge, resource, until,
+        without_cel,
+    },
     bot::Bot,
     docker_registry::{DockerRegistry, Login},
     git_server::{GitServer, Running, git},
 };
 
-/// How long anything may take.
-const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const SYSTEM: &str = "tagwright-system";
 /// `bot:canary-s3cret`, in base64.
 pub(crate) const AUTHORIZATION: &str = "Basic Ym90OmNhbmFyeS1zM2NyZXQ=";
@@ -84,7 +86,8 @@ impl World {
         variables: &[(&str, &str)],
     ) -> Bot {
         let folder = self.cluster.folder();
-        let bot = Bot::start(folder, name, &self.kubeconfig, more, variables);
+        let arguments = [&["--log-level=debug"], more].concat();
+        let bot = Bot::start(folder, name, &self.kubeconfig, &arguments, variables);
         until("the controller is ready", || bot.is_ready()).await;
         bot
     }
@@ -122,16 +125,22 @@ impl World {
 
     /// A Git repository with one file, whose image has a marker for `namespace:web`.
     pub(crate) fn repository(&self, namespace: &str, tag: &str) {
-        let folder = self.repository_folder(namespace);
         let image = format!("{}/{namespace}/web", self.registry.host());
         let text = format!("image: {image}:{tag} # {{\"$imagepolicy\": \"{namespace}:web\"}}\n");
-        let files = [("apps/web.yaml".to_owned(), text.into_bytes())];
+        self.repository_of(namespace, &[("apps/web.yaml", text)]);
+    }
+
+    /// A Git repository with these files.
+    pub(crate) fn repository_of(&self, namespace: &str, files: &[(&str, String)]) {
+        let folder = self.repository_folder(namespace);
+        let files = files.iter().cloned();
+        let files = files.map(|(path, text)| (path.to_owned(), text.into_bytes()));
         let author = tagwright::update::git::Author {
             name: "Dev".to_owned(),
             email: "dev@example.com".to_owned(),
         };
         let time = chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::days(20_000);
-        tagwright::fixture::repository::create(&folder, &files.into(), &author, time)
+        tagwright::fixture::repository::create(&folder, &files.collect(), &author, time)
             .expect("a new repository");
         self.git_command(namespace, &["config", "http.receivepack", "true"]);
     }
@@ -141,13 +150,14 @@ impl World {
         self.objects_with(namespace, &json!({})).await;
     }
 
-    /// The same, with more in the automation.
-    pub(crate) async fn objects_with(&self, namespace: &str, automation: &Value) {
+    /// The same, with more in the automation, which it gives.
+    pub(crate) async fn objects_with(&self, namespace: &str, automation: &Value) -> Value {
         let mut objects = self.documents(namespace);
         merge(&mut objects[3], automation);
-        for object in objects {
-            apply(&self.client, object).await;
+        for object in &objects {
+            apply(&self.client, object.clone()).await;
         }
+        objects[3].clone()
     }
 
     pub(crate) fn documents(&self, namespace: &str) -> [Value; 4] {
@@ -186,16 +196,26 @@ impl World {
         ]
     }
 
+    /// The text of a file at the tip of a branch.
+    pub(crate) fn file_of(&self, namespace: &str, branch: &str, path: &str) -> String {
+        self.git_command(namespace, &["show", &format!("{branch}:{path}")])
+    }
+
+    /// The ids of a range of commits, the newest first.
+    pub(crate) fn log_of(&self, namespace: &str, range: &str) -> String {
+        self.git_command(namespace, &["log", "--format=%H", range])
+    }
+
     /// What stands in the repository now: the tag of the image.
     pub(crate) fn committed(&self, namespace: &str) -> String {
-        let text = self.git_command(namespace, &["show", "main:apps/web.yaml"]);
+        let text = self.file_of(namespace, "main", "apps/web.yaml");
         let value = text.split_whitespace().nth(1).unwrap_or_default();
         value.rsplit(':').next().unwrap_or_default().to_owned()
     }
 
     /// The ids of the commits, the newest first.
     pub(crate) fn commits(&self, namespace: &str) -> Vec<String> {
-        let log = self.git_command(namespace, &["log", "--format=%H", "main"]);
+        let log = self.log_of(namespace, "main");
         log.lines().map(str::to_owned).collect()
     }
 
@@ -218,14 +238,19 @@ impl World {
 
     /// Asks for a reconciliation, as `flux reconcile` does, and waits until it was answered.
     pub(crate) async fn request(&self, kind: &str, namespace: &str, token: &str) {
-        let change = json!({"metadata": {"annotations":
-            {"reconcile.fluxcd.io/requestedAt": token}}});
-        self.change(kind, namespace, change).await;
+        self.ask(kind, namespace, token).await;
         let answered = || async {
             let object = self.get(kind, namespace).await;
             object["status"]["lastHandledReconcileAt"] == token
         };
         until(&format!("{kind} answers {token}"), answered).await;
+    }
+
+    /// Asks for a reconciliation, and waits for nothing.
+    pub(crate) async fn ask(&self, kind: &str, namespace: &str, token: &str) {
+        let change = json!({"metadata": {"annotations":
+            {"reconcile.fluxcd.io/requestedAt": token}}});
+        self.change(kind, namespace, change).await;
     }
 
     pub(crate) async fn change(&self, kind: &str, namespace: &str, change: Value) {
@@ -234,6 +259,27 @@ impl World {
         api.patch("web", &PatchParams::default(), &patch)
             .await
             .expect("the object is there");
+    }
+
+    /// Writes a status, as somebody may who is not the controller.
+    pub(crate) async fn change_status(&self, kind: &str, namespace: &str, change: Value) {
+        let (api, parameters) = (self.api(kind, namespace), PatchParams::default());
+        let patched = api
+            .patch_status("web", &parameters, &Patch::Merge(change))
+            .await;
+        patched.expect("the object is there");
+    }
+
+    /// Puts a Secret in the place of one that may have had other keys.
+    pub(crate) async fn replace_secret(&self, namespace: &str, name: &str, secret: Value) {
+        self.remove_secret(namespace, name).await;
+        apply(&self.client, secret).await;
+    }
+
+    /// Removes a Secret, if it is there.
+    pub(crate) async fn remove_secret(&self, namespace: &str, name: &str) {
+        let api = Api::<Secret>::namespaced(self.client.clone(), namespace);
+        let _ = api.delete(name, &DeleteParams::default()).await;
     }
 
     pub(crate) async fn delete(&self, kind: &str, namespace: &str) {
@@ -252,7 +298,11 @@ impl World {
 
     /// An object as it is now.
     pub(crate) async fn get(&self, kind: &str, namespace: &str) -> Value {
-        let object = self.api(kind, namespace).get("web").await;
+        self.get_named(kind, namespace, "web").await
+    }
+
+    pub(crate) async fn get_named(&self, kind: &str, namespace: &str, name: &str) -> Value {
+        let object = self.api(kind, namespace).get(name).await;
         serde_json::to_value(object.expect("the object is there")).expect("it is JSON")
     }
 
@@ -326,142 +376,4 @@ impl World {
         let resource = resource(&group, "v1", kind);
         Api::namespaced_with(self.client.clone(), namespace, &resource)
     }
-}
-
-/// Waits until something is so.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
-    let start = Instant::now();
-    while !is_so().await {
-        assert!(start.elapsed() < PATIENCE, "not yet: {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-pub(crate) fn condition(object: &Value, kind: &str) -> Value {
-    let conditions = object["status"]["conditions"].as_array();
-    let found = conditions
-        .into_iter()
-        .flatten()
-        .find(|it| it["type"] == kind);
-    found.cloned().unwrap_or_default()
-}
-
-/// Puts the fields of `from` into a document.
-fn merge(into: &mut Value, from: &Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key.clone()).or_insert(Value::Null), value);
-            }
-        }
-        (into, from) => *into = from.clone(),
-    }
-}
-
-/// Takes the rules out of a definition that a server of this age does not know.
-pub(crate) fn without_cel(definition: &mut Value) {
-    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec";
-    let spec = definition.pointer_mut(spec).and_then(Value::as_object_mut);
-    spec.expect("every kind has a spec")
-        .remove("x-kubernetes-validations");
-}
-
-/// Applies an object on the server's side, whatever its kind.
-pub(crate) async fn apply(client: &Client, object: Value) {
-    apply_with(client, object, &PatchParams::apply("tests").force()).await;
-}
-
-/// Lets the server say whether it would take an object.
-pub(crate) async fn dry_run(client: &Client, object: Value) {
-    let parameters = PatchParams::apply("tests").force().dry_run();
-    apply_with(client, object, &parameters).await;
-}
-
-async fn apply_with(client: &Client, object: Value, parameters: &PatchParams) {
-    let kind = object["kind"].as_str().expect("a kind").to_owned();
-    let version = object["apiVersion"].as_str().expect("a version").to_owned();
-    let (group, version) = version.split_once('/').unwrap_or(("", &version));
-    let resource = resource(group, version, &kind);
-    let name = object["metadata"]["name"]
-        .as_str()
-        .expect("a name")
-        .to_owned();
-    let api = match object["metadata"]["namespace"].as_str() {
-        Some(namespace) => {
-            Api::<DynamicObject>::namespaced_with(client.clone(), namespace, &resource)
-        }
-        None => Api::all_with(client.clone(), &resource),
-    };
-    // A kind that was defined a moment ago takes a moment to be served.
-    let applied = || async {
-        let applied = api.patch(&name, parameters, &Patch::Apply(&object)).await;
-        match applied {
-            Ok(_) => true,
-            Err(kube::Error::Api(status)) if status.code == 404 => false,
-            Err(error) => panic!("{kind} {name}: {error}"),
-        }
-    };
-    until(&format!("{kind} {name} is applied"), applied).await;
-}
-
-fn resource(group: &str, version: &str, kind: &str) -> ApiResource {
-    let plural = match kind {
-        "ImageRepository" => "imagerepositories".to_owned(),
-        "ImagePolicy" => "imagepolicies".to_owned(),
-        "GitRepository" => "gitrepositories".to_owned(),
-        "NetworkPolicy" => "networkpolicies".to_owned(),
-        other => format!("{}s", other.to_lowercase()),
-    };
-    let kind = GroupVersionKind::gvk(group, version, kind);
-    ApiResource::from_gvk_with_plural(&kind, &plural)
-}
-
-/// The objects of a file of `deploy/base`.
-fn deployed(file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("deploy/base")
-        .join(file);
-    documents(&fs::read_to_string(path).expect("it is deployed"))
-}
-
-/// The documents of a YAML file.
-pub(crate) fn documents(text: &str) -> Vec<Value> {
-    let documents = yaml_rust2::YamlLoader::load_from_str(text).expect("it is YAML");
-    documents.iter().map(to_json).collect()
-}
-
-fn to_json(yaml: &yaml_rust2::Yaml) -> Value {
-    use yaml_rust2::Yaml;
-    match yaml {
-        Yaml::String(text) => text.as_str().into(),
-        Yaml::Integer(number) => (*number).into(),
-        Yaml::Boolean(flag) => (*flag).into(),
-        Yaml::Array(items) => items.iter().map(to_json).collect(),
-        Yaml::Hash(fields) => {
-            let fields = fields.iter().map(|(key, value)| {
-                let key = key.as_str().expect("keys are texts");
-                (key.to_owned(), to_json(value))
-            });
-            Value::Object(fields.collect())
-        }
-        _ => Value::Null,
-    }
-}
-
-/// Flux's kind, as far as a server has to know it.
-fn git_repository_definition() -> Value {
-    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "gitrepositories.source.toolkit.fluxcd.io"},
-        "spec": {
-            "group": "source.toolkit.fluxcd.io", "scope": "Namespaced",
-            "names": {"kind": "GitRepository", "listKind": "GitRepositoryList",
-                "plural": "gitrepositories", "singular": "gitrepository"},
-            "versions": [{"name": "v1", "served": true, "storage": true,
-                "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object",
-                    "properties": {"spec": open, "status": open}}}}],
-        },
-    })
 }
