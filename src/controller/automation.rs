@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     Context, acl,
     condition::End,
+    crew,
     object::{Kind, Object},
     outcome,
     policy::opened,
@@ -42,7 +43,9 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
         Ok(observed) => observed,
         Err((end, next)) => return Report::new(&status, end, next),
     };
-    let Some(automation) = world.config.automations.first() else {
+    let world = crew::gather(context, object, world).await;
+    let automations = &world.config.automations;
+    let Some(automation) = automations.iter().find(|it| it.key == object.key) else {
         let end = End::stalled("InvalidSourceConfiguration", "the automation says nothing");
         return Report::new(&status, end, Next::Never);
     };
@@ -50,6 +53,7 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
         return Report::new(&status, End::Left, Next::After(UNTIL_SCANNED));
     }
     let outcomes = run(context, &world.config, automation).await;
+    let outcomes = crew::part(context, object, outcomes);
     status.last_automation_run_time = Some(started);
     let report = outcome::conclude(&mut status, object, automation, &world.choices, &outcomes);
     let end = outcome::foremost(&outcomes);
@@ -62,7 +66,7 @@ pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report
     report
 }
 
-/// Takes the automation through the pipeline, to a push or to pull requests.
+/// Takes the automation through the pipeline, to a push together with its crew, or to pull requests.
 async fn run(context: &Context, config: &Config, automation: &Automation) -> Vec<Outcome> {
     let listings = Listings::default();
     for source in config.images.values() {
@@ -75,7 +79,8 @@ async fn run(context: &Context, config: &Config, automation: &Automation) -> Vec
     }
     let (ports, intent) = (&context.ports, Intent::Apply);
     let Some(settings) = &automation.pull_request else {
-        return pipeline::run(config, &[automation], ports, &listings, intent).await;
+        let crew = config.automations.iter().collect::<Vec<_>>();
+        return pipeline::run(config, &crew, ports, &listings, intent).await;
     };
     let doors = Doors {
         settings,
@@ -87,16 +92,17 @@ async fn run(context: &Context, config: &Config, automation: &Automation) -> Vec
 }
 
 /// What a run works with.
-struct Observed {
-    config: Config,
+pub(super) struct Observed {
+    /// What the automation says, and those that share its push branch.
+    pub(super) config: Config,
     /// What each policy that takes part chose last.
     choices: BTreeMap<String, ImageRef>,
     /// Whether every scan that the run needs was tried.
-    is_scanned: bool,
+    pub(super) is_scanned: bool,
 }
 
 /// Gathers what the automation refers to.
-async fn observe(context: &Context, object: &Object) -> Result<Observed, (End, Next)> {
+pub(super) async fn observe(context: &Context, object: &Object) -> Result<Observed, (End, Next)> {
     let stalled = |reason, words: String| (End::stalled(reason, words), Next::Never);
     let own = &object.key.namespace;
     if object.json["spec"]["git"].is_null() {

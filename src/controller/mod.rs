@@ -19,6 +19,7 @@ mod work;
 
 mod automation;
 mod condition;
+mod crew;
 mod outcome;
 mod policy;
 mod reconcile;
@@ -67,7 +68,7 @@ use crate::{
     egress::Egress,
     pipeline::Ports,
     scan::OciRegistry,
-    update::git::GitRemote,
+    update::git::{GitRemote, Pushed},
 };
 
 /// How long an automation waits for more policies to choose, so that they share one commit.
@@ -211,6 +212,8 @@ struct Memory {
     /// The repositories that were tried, whatever came of it.
     tried: HashSet<ObjectKey>,
     choices: HashMap<ObjectKey, (ImageRef, Instant)>,
+    /// What was pushed for automations that do not know of it yet.
+    pushed: HashMap<ObjectKey, Pushed>,
     denied: mend::Denied,
 }
 
@@ -365,7 +368,10 @@ impl Context {
             Kind::Policy => {
                 memory.choices.remove(key);
             }
-            Kind::Automation | Kind::Source => {}
+            Kind::Automation => {
+                memory.pushed.remove(key);
+            }
+            Kind::Source => {}
         }
     }
 }

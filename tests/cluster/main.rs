@@ -23,6 +23,7 @@ mod apiserver;
 mod apply;
 mod audit;
 mod bot;
+mod crew;
 mod forge;
 mod hostile;
 #[cfg(feature = "clouds")]
