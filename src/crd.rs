@@ -253,6 +253,13 @@ pub struct GitSpec {
     /// The Secret with the credentials for `url`. Ours.
     #[serde(default)]
     pub secret_ref: Option<LocalReference>,
+    /// Who gives the credentials for `url`. Ours.
+    #[serde(default)]
+    pub provider: GitProvider,
+    /// The ServiceAccount whose identity opens `url`, where a cloud gives it. Ours.
+    #[serde(default)]
+    #[schemars(length(max = 253))]
+    pub service_account_name: Option<String>,
     /// A Secret with a proxy on the way to `url`. Ours.
     #[serde(default)]
     pub proxy_secret_ref: Option<LocalReference>,
@@ -475,7 +482,7 @@ pub struct GitRepositorySpec {
     /// Who gives the credentials.
     #[serde(default)]
     pub provider: GitProvider,
-    /// A ServiceAccount for workload identity.
+    /// The ServiceAccount whose identity a cloud knows; it is one of the automation's namespace.
     #[serde(default)]
     pub service_account_name: Option<String>,
     /// How often Flux's source-controller looks; not used here.

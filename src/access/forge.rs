@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     AccessError, Vault, certificates,
-    git::{CERTIFICATE_KEYS, git_proof},
+    git::{CERTIFICATE_KEYS, git_proof, identity},
     github_app::{APP_ID, GithubApp},
     proxy, text, unfit,
 };
@@ -48,7 +48,9 @@ pub async fn forge(
     let mut login = Login::Anonymous;
     match key {
         None if shares => {
-            if let Login::Fixed(it) = vault.ambient_git_login(&remote.url).await? {
+            if let Some(identity) = identity(vault, remote, &place.api).await? {
+                login = identity;
+            } else if let Login::Fixed(it) = vault.ambient_git_login(&remote.url).await? {
                 login = fixed(place, it.proof().clone());
             }
         }
@@ -72,6 +74,10 @@ pub async fn forge(
                 }
                 None => match git_proof(key, &record)? {
                     Some(proof) => fixed(place, proof),
+                    // A Secret with certificates alone, beside the identity of a cloud.
+                    None if shares => identity(vault, remote, &place.api)
+                        .await?
+                        .unwrap_or_default(),
                     None => Login::Anonymous,
                 },
             };

@@ -2,6 +2,8 @@
 
 use url::Url;
 
+#[cfg(feature = "clouds")]
+use super::cloud::git_login;
 use super::{
     AccessError, Vault, certificates,
     github_app::{APP_ID, GithubApp},
@@ -40,9 +42,11 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         plain_http,
         ..Route::default()
     };
-    let login = match &remote.credentials {
-        None => vault.ambient_git_login(&remote.url).await?,
-        Some(key) => {
+    let identity = identity(vault, remote, &remote.url).await?;
+    let login = match (&remote.credentials, identity) {
+        (None, Some(login)) => login,
+        (None, None) => vault.ambient_git_login(&remote.url).await?,
+        (Some(key), identity) => {
             let record = vault.open(key).await?;
             if remote.url.scheme() == "ssh" {
                 Login::Ssh(ssh_login(key, &record, &remote.url)?)
@@ -51,7 +55,10 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
                 if CERTIFICATE_KEYS.iter().any(has) {
                     route = certificates(key, &record, route)?;
                 }
-                web_login(key, &record, remote)?
+                match identity {
+                    Some(login) => login,
+                    None => web_login(key, &record, remote)?,
+                }
             }
         }
     };
@@ -83,6 +90,21 @@ pub async fn remote(vault: &impl Vault, remote: &RemoteSettings) -> Result<Sourc
         route,
         timeout: remote.timeout,
     })
+}
+
+/// What opens `place`, which is the remote or the API of its forge, by the identity that a cloud gives;
+/// nothing where the remote asks for none.
+pub(super) async fn identity(
+    vault: &impl Vault,
+    remote: &RemoteSettings,
+    place: &Url,
+) -> Result<Option<Login>, AccessError> {
+    let _ = (vault, place);
+    match &remote.provider {
+        #[cfg(feature = "clouds")]
+        GitProviderName::Cloud(login) => git_login(vault, login, place).await.map(Some),
+        GitProviderName::Generic | GitProviderName::Github => Ok(None),
+    }
 }
 
 /// `identity` with its `password`, and `known_hosts`.
@@ -155,16 +177,13 @@ fn web_login(
     record: &SecretRecord,
     remote: &RemoteSettings,
 ) -> Result<Login, AccessError> {
-    match remote.provider {
-        GitProviderName::Github => {
-            let app = GithubApp::parse(key, record, &remote.url)?;
-            return Ok(Login::provided(app));
-        }
-        GitProviderName::Generic if record.values.contains_key(APP_ID) => {
-            let reason = "it holds a GitHub App's data, and `spec.provider` is not `github`";
-            return Err(unfit(key, reason));
-        }
-        GitProviderName::Generic => {}
+    if remote.provider == GitProviderName::Github {
+        let app = GithubApp::parse(key, record, &remote.url)?;
+        return Ok(Login::provided(app));
+    }
+    if record.values.contains_key(APP_ID) {
+        let reason = "it holds a GitHub App's data, and `spec.provider` is not `github`";
+        return Err(unfit(key, reason));
     }
     let proof = git_proof(key, record)?;
     Ok(match (proof, Authority::of(&remote.url)) {

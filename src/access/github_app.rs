@@ -346,7 +346,7 @@ fn key_pair(pem: &str) -> Option<KeyPair> {
 }
 
 /// A digest of texts that no other texts have.
-fn identity(texts: &[&str]) -> [u8; 32] {
+pub(super) fn identity(texts: &[&str]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for text in texts {
         digest.update(text.len().to_be_bytes());

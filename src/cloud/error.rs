@@ -14,6 +14,14 @@ pub enum CloudError {
         /// The registry.
         host: String,
     },
+    /// The Git remote is not the cloud's, so it gets no token of it.
+    #[error("`{host}` is no Git remote of {cloud} over https")]
+    ForeignRemote {
+        /// The cloud that was named.
+        cloud: Cloud,
+        /// The remote's host.
+        host: String,
+    },
     /// The `ServiceAccount` is nobody in the cloud.
     #[error("ServiceAccount `{account}` cannot log in: {reason}")]
     Account {
@@ -72,12 +80,13 @@ impl CloudError {
     /// What kind of trouble this is.
     pub fn class(&self) -> Class {
         match self {
-            Self::ForeignHost { .. } | Self::Account { .. } | Self::NoIdentity { .. } => {
-                Class::Config
-            }
             Self::NotIssued { class, .. } | Self::Refused { class, .. } => *class,
             Self::Unreachable { source, .. } if source.is_transient() => Class::Transient,
-            Self::Unreachable { .. } => Class::Config,
+            Self::ForeignHost { .. }
+            | Self::ForeignRemote { .. }
+            | Self::Account { .. }
+            | Self::NoIdentity { .. }
+            | Self::Unreachable { .. } => Class::Config,
             Self::Unfit { .. } => Class::Bug,
         }
     }
@@ -87,6 +96,9 @@ impl CloudError {
         match self {
             Self::ForeignHost { .. } => {
                 Some("name the cloud that the registry is of, or none".to_owned())
+            }
+            Self::ForeignRemote { .. } => {
+                Some("name the cloud that the remote is of, or use a Secret".to_owned())
             }
             Self::Account { .. } => Some(
                 "annotate it as the cloud's workload identity asks for; docs/registries.md has a table"

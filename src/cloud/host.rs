@@ -1,4 +1,4 @@
-//! Which hosts are registries of which cloud: whole names, label by label, and nothing by likeness.
+//! Which hosts are registries and Git remotes of which cloud: whole names, label by label, and nothing by likeness.
 
 /// The domains that ECR has in the partitions of AWS.
 const ECR_DOMAINS: [&str; 8] = [
@@ -72,6 +72,34 @@ pub(super) fn is_google(host: &str) -> bool {
         || host == "docker.s3nsregistry.fr"
         || part.is_some_and(|part| part.split('.').all(is_label))
         || region.is_some_and(is_label)
+}
+
+/// Reads `git-codecommit[-fips].<region>.amazonaws.com[.cn]`, and gives the region.
+pub(super) fn codecommit(host: &str) -> Option<&str> {
+    let service = host.strip_prefix("git-codecommit")?;
+    let service = service.strip_prefix("-fips").unwrap_or(service);
+    let (region, domain) = service.strip_prefix('.')?.split_once('.')?;
+    let is_whole = is_region(region) && matches!(domain, "amazonaws.com" | "amazonaws.com.cn");
+    is_whole.then_some(region)
+}
+
+/// Whether this is `dev.azure.com` or `<organization>.visualstudio.com`.
+pub(super) fn is_azure_devops(host: &str) -> bool {
+    let organization = host.strip_suffix(".visualstudio.com");
+    host == "dev.azure.com" || organization.is_some_and(is_label)
+}
+
+/// Whether this is a region such as `us-gov-west-1`: what stands in its place in other names of
+/// Amazon's, such as `s3`, is anybody's.
+fn is_region(text: &str) -> bool {
+    let Some((area, number)) = text.rsplit_once('-') else {
+        return false;
+    };
+    let is_word = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_lowercase());
+    area.contains('-')
+        && area.split('-').all(is_word)
+        && (1..=2).contains(&number.len())
+        && number.bytes().all(|it| it.is_ascii_digit())
 }
 
 /// Whether this can be one label of a host's name.
@@ -182,10 +210,79 @@ mod tests {
     }
 
     #[test]
+    fn a_git_remote_belongs_to_one_cloud() {
+        let check = |remote: &str, owner: Cloud| {
+            let url = remote.parse().expect("an address");
+            for cloud in CLOUDS {
+                assert_eq!(cloud.owns_remote(&url), cloud == owner, "{remote} {cloud}");
+            }
+        };
+        let path = "/v1/repos/fleet";
+        for host in [
+            "git-codecommit.eu-west-1.amazonaws.com",
+            "git-codecommit-fips.us-gov-west-1.amazonaws.com",
+            "git-codecommit.cn-north-1.amazonaws.com.cn",
+            "GIT-CodeCommit.us-east-2.amazonaws.com:443",
+        ] {
+            check(&format!("https://{host}{path}"), Cloud::Aws);
+        }
+        check("https://dev.azure.com/acme/fleet/_git/fleet", Cloud::Azure);
+        check("https://acme@dev.azure.com/acme/_git/fleet", Cloud::Azure);
+        check("https://acme.visualstudio.com/_git/fleet", Cloud::Azure);
+    }
+
+    #[test]
+    fn g01_a_host_that_looks_like_a_git_remote_of_a_cloud_is_none() {
+        for remote in [
+            "http://dev.azure.com/acme/_git/fleet",
+            "ssh://git@dev.azure.com/v3/acme/fleet/fleet",
+            "https://dev.azure.com:8443/acme/_git/fleet",
+            "https://dev.azure.com.evil.test/acme/_git/fleet",
+            "https://dev.azure.com./acme/_git/fleet",
+            "https://dev.azure.com@evil.test/acme/_git/fleet",
+            "https://dev.azure.community/acme/_git/fleet",
+            "https://evil-dev.azure.com/acme/_git/fleet",
+            "https://x.dev.azure.com/acme/_git/fleet",
+            "https://ssh.dev.azure.com/acme/_git/fleet",
+            "https://azure.com/acme/_git/fleet",
+            "https://visualstudio.com/_git/fleet",
+            "https://evil-visualstudio.com/_git/fleet",
+            "https://a.b.visualstudio.com/_git/fleet",
+            "https://acme.visualstudio.com.evil.test/_git/fleet",
+            "https://evil.test/dev.azure.com/_git/fleet",
+            "http://git-codecommit.us-east-1.amazonaws.com/v1/repos/fleet",
+            "ssh://git-codecommit.us-east-1.amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.amazonaws.com:8443/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.amazonaws.com./v1/repos/fleet",
+            "https://git-codecommit.us-east-1.amazonaws.com.evil.test/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.amazonaws.com.com/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.evil-amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.s3.amazonaws.com/v1/repos/fleet",
+            // A bucket with this name is anybody's.
+            "https://git-codecommit.s3.amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit.s3-us-west-2.amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit.s3-website-us-east-1.amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit-fips-x.us-east-1.amazonaws.com/v1/repos/fleet",
+            "https://x.git-codecommit.us-east-1.amazonaws.com/v1/repos/fleet",
+            "https://evil-git-codecommit.us-east-1.amazonaws.com/v1/repos/fleet",
+            "https://git-codecommit.us-east-1.amazonaws.com@evil.test/v1/repos/fleet",
+            "https://github.com/acme/fleet",
+            "file:///srv/git/fleet.git",
+        ] {
+            let url = remote.parse().expect("an address");
+            for cloud in CLOUDS {
+                assert!(!cloud.owns_remote(&url), "{remote} {cloud}");
+            }
+        }
+    }
+
+    #[test]
     fn the_region_and_the_sovereignty_are_read_from_the_host() {
         let region = "eu-west-1";
         let host = "123456789012.dkr.ecr.eu-west-1.amazonaws.com";
         assert_eq!(ecr(host), Some(Ecr::Private { region }));
         assert_eq!(acr("acme.azurecr.cn"), Some(Sovereignty::China));
+        let host = "git-codecommit-fips.ca-central-1.amazonaws.com";
+        assert_eq!(codecommit(host), Some("ca-central-1"));
     }
 }

@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, LazyLock};
 
+use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout_at};
+use url::Url;
 
 use super::{
-    AwsCredentials, Caller, Cloud, CloudError, Environment, aws, azure, gcp, host,
+    AwsCredentials, Caller, Cloud, CloudError, Environment, aws, azure, codecommit, gcp, host,
     kept::{Given, Kept},
 };
 use crate::{
@@ -15,6 +17,8 @@ use crate::{
 
 /// The user of Google's registries that an access token is the password of.
 const GOOGLE_USER: &str = "oauth2accesstoken";
+/// What a token is for that Azure DevOps is to believe: its id is the same for everybody.
+const DEVOPS_SCOPE: &str = "499b84ac-1321-427f-aa17-267ca6975798/.default";
 
 /// The clouds, and what they gave; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +132,45 @@ impl Clouds {
         let key = key(cloud, purpose, caller, way);
         let ask = Box::pin(in_time(cloud, way, ask));
         self.shared.proofs.get(key, ask).await
+    }
+
+    /// What opens the Git remote `remote` for `caller` at the time `now`; it ends within minutes, so it
+    /// is asked for again for every request. Asking again is cheap: what a cloud gave is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the remote is none of the cloud's, before anybody is asked, or when the cloud gives
+    /// nothing.
+    pub async fn git_remote(
+        &self,
+        cloud: Cloud,
+        remote: &Url,
+        caller: &Caller,
+        way: Way<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Proof, CloudError> {
+        let host = remote.host_str().unwrap_or_default();
+        let foreign = || CloudError::ForeignRemote {
+            cloud,
+            host: host.to_owned(),
+        };
+        if !cloud.owns_remote(remote) {
+            return Err(foreign());
+        }
+        match cloud {
+            Cloud::Aws => {
+                let region = host::codecommit(host).ok_or_else(foreign)?;
+                let credentials = self.aws_credentials(region, caller, way).await?;
+                let path = remote.path().trim_end_matches('/');
+                let place = codecommit::Place { region, host, path };
+                Ok(codecommit::sign(&credentials, place, now))
+            }
+            Cloud::Azure => {
+                let token = self.entra_token(DEVOPS_SCOPE, caller, way).await?;
+                Ok(Proof::Bearer(token))
+            }
+            Cloud::Gcp => Err(foreign()),
+        }
     }
 
     /// A token of Microsoft Entra ID for `scope`, such as `https://example.com/.default`.

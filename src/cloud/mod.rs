@@ -1,9 +1,9 @@
-//! Log-ins by the identity that a cloud gives: to its registries, and to whatever else takes its
-//! tokens.
+//! Log-ins by the identity that a cloud gives: to its registries, to its Git remotes, and to whatever
+//! else takes its tokens.
 //!
 //! Who asks is a [`Caller`]: the machine, pod or user that tagwright runs as, or a `ServiceAccount`
-//! whose tokens somebody issues. A cloud is only asked for a registry that is its own
-//! ([`Cloud::owns`]); a host that merely looks like one sees no token. Everything goes out through
+//! whose tokens somebody issues. A cloud is only asked for a registry or a remote that is its own
+//! ([`Cloud::owns`], [`Cloud::owns_remote`]); a host that merely looks like one sees no token. Everything goes out through
 //! [`egress`](crate::egress), the AWS SDK's calls too; the exchange of a Google key file, which
 //! `gcp_auth` makes itself, is the exception.
 
@@ -15,6 +15,8 @@ mod aws;
 mod azure;
 #[cfg(feature = "clouds")]
 mod caller;
+#[cfg(feature = "clouds")]
+mod codecommit;
 #[cfg(feature = "clouds")]
 mod environment;
 #[cfg(feature = "clouds")]
@@ -29,6 +31,8 @@ mod log_in;
 mod wire;
 
 use std::fmt;
+
+use url::Url;
 
 #[cfg(feature = "clouds")]
 pub use self::{
@@ -65,6 +69,27 @@ impl Cloud {
             Self::Azure => host::acr(host).is_some(),
             Self::Gcp => host::is_google(host),
         }
+    }
+
+    /// Whether `remote` is a Git remote of this cloud over https, at the port that is its own.
+    ///
+    /// ```
+    /// use tagwright::cloud::Cloud;
+    ///
+    /// let remote = "https://dev.azure.com/acme/fleet/_git/fleet".parse()?;
+    /// assert!(Cloud::Azure.owns_remote(&remote));
+    /// let remote = "https://dev.azure.com.evil.test/acme/fleet/_git/fleet".parse()?;
+    /// assert!(!Cloud::Azure.owns_remote(&remote));
+    /// # Ok::<(), url::ParseError>(())
+    /// ```
+    pub fn owns_remote(self, remote: &Url) -> bool {
+        let host = remote.host_str().unwrap_or_default();
+        let is_own = match self {
+            Self::Aws => host::codecommit(host).is_some(),
+            Self::Azure => host::is_azure_devops(host),
+            Self::Gcp => false,
+        };
+        is_own && remote.scheme() == "https" && remote.port().is_none()
     }
 }
 

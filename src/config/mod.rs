@@ -302,13 +302,27 @@ impl RemoteSettings {
 }
 
 /// Who gives the credentials for a Git remote.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GitProviderName {
     /// A Secret, or the user who runs tagwright.
     #[default]
     Generic,
     /// A GitHub App.
     Github,
+    /// The identity that a cloud gives, for its own Git servers: Azure DevOps, `CodeCommit`.
+    #[cfg(feature = "clouds")]
+    Cloud(CloudLogin),
+}
+
+impl GitProviderName {
+    /// Whether it opens a remote without a Secret.
+    pub fn is_identity(&self) -> bool {
+        match self {
+            Self::Generic | Self::Github => false,
+            #[cfg(feature = "clouds")]
+            Self::Cloud(_) => true,
+        }
+    }
 }
 
 /// The secret with a signing key.

@@ -2,6 +2,7 @@
 
 mod azure;
 mod gcp;
+mod git;
 mod world;
 
 use std::collections::BTreeMap;

@@ -21,4 +21,4 @@ mod refspec;
 mod remove;
 mod ssh;
 mod together;
-mod world;
+pub(crate) mod world;

@@ -1,5 +1,6 @@
 //! `ImageUpdateAutomation` and the `GitRepository` that it refers to.
 
+mod provider;
 mod source;
 mod targets;
 
@@ -7,13 +8,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{Config, Document, Documents, Habitat, ObjectKey, pull_request};
 use crate::{
-    config::{
-        Automation, GitProviderName, RemoteSettings, SigningKey, SigningKeyKind, duration,
-        rules::List,
-    },
+    config::{Automation, RemoteSettings, SigningKey, SigningKeyKind, duration, rules::List},
     crd::{
-        self, CommitAuthor, GitProvider, GitReference, GitRepository, GitSpec,
-        ImageUpdateAutomation, LabelOperator, PushModeName, VerificationMode,
+        self, CommitAuthor, GitReference, GitRepository, GitSpec, ImageUpdateAutomation,
+        LabelOperator, PushModeName, VerificationMode,
     },
     nearest::nearest,
     policy::{PolicyName, Range},
@@ -160,7 +158,9 @@ fn remote(
     let url = source::address(documents, source);
     let described = source.document;
     let spec = &described.value.spec;
-    let provider = provider(documents, described);
+    let provider = url
+        .as_ref()
+        .and_then(|url| provider::read(documents, document, source, url));
     let name = |reference: &Option<crate::crd::LocalReference>| {
         reference.as_ref().map(|it| it.name.clone())
     };
@@ -190,41 +190,6 @@ fn remote(
             None => DEFAULT_TIMEOUT,
         },
     })
-}
-
-/// Who gives the credentials; nothing where nobody can yet, which has been told.
-fn provider(
-    documents: &mut Documents,
-    source: &Document<GitRepository>,
-) -> Option<GitProviderName> {
-    let mut refuse = |message: &str, hint: &str| {
-        let (faults, pointer) = (&mut documents.faults, "/spec/provider");
-        source.fault(faults, pointer, message.to_owned(), Some(hint));
-    };
-    let spec = &source.value.spec;
-    match spec.provider {
-        GitProvider::Generic => Some(GitProviderName::Generic),
-        GitProvider::Github if !spec.url.starts_with("https://") => {
-            let hint = "write `https://…`, or `http://…` for a server of your own";
-            let is_web = spec.url.starts_with("http://");
-            if !is_web {
-                refuse("a GitHub App logs in over https", hint);
-            }
-            is_web.then_some(GitProviderName::Github)
-        }
-        GitProvider::Github if spec.secret_ref.is_none() => {
-            let hint = "name a Secret with `githubAppID`, `githubAppPrivateKey` and \
-                        `githubAppInstallationID` or `githubAppInstallationOwner`";
-            refuse("a GitHub App needs `spec.secretRef`", hint);
-            None
-        }
-        GitProvider::Github => Some(GitProviderName::Github),
-        GitProvider::Azure | GitProvider::Aws => {
-            let hint = "use a Secret with a token; see \"What it does not do yet\" in the README";
-            refuse("log-in by a cloud's identity is not supported yet", hint);
-            None
-        }
-    }
 }
 
 fn signing_key(

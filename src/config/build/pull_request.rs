@@ -79,7 +79,8 @@ pub(super) fn build(
     if let Some(place) = &place {
         told.merge(spec, place.kind);
         told.committer(spec, place.kind);
-        let has_token = remote.credentials.is_some() || is_ambient;
+        let is_identity = remote.provider.is_identity();
+        let has_token = remote.credentials.is_some() || is_ambient || is_identity;
         let shares = has_token && place.shares_credentials_with(&remote.url);
         if credentials.is_none() && !shares {
             let hint = "set `secretRef` to a Secret with a `token` for the forge's API";

@@ -259,6 +259,7 @@ impl RemoteError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Ssh { source, .. } => source.hint()?,
+            Self::Provider { source, .. } => source.hint()?,
             Self::Denied { .. } => "check the credential, and that it may read and write here",
             Self::NotFound { .. } => {
                 "check the address; private repositories also look like this without a credential"

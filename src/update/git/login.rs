@@ -98,6 +98,18 @@ pub enum ProviderError {
         /// Whether asking again later may help.
         class: Class,
     },
+    /// Who we are gives us none.
+    #[error("found no log-in by the identity of {whose}")]
+    Identity {
+        /// The cloud.
+        whose: String,
+        /// What kind of trouble this is.
+        class: Class,
+        /// What a person may do about it.
+        hint: Option<String>,
+        /// The cause.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// What we ask with is not fit.
     #[error("cannot ask for a token: {0}")]
     Unfit(String),
@@ -109,7 +121,15 @@ impl ProviderError {
         match self {
             Self::Unreachable { source, .. } if source.is_transient() => Class::Transient,
             Self::Unreachable { .. } | Self::Unfit(_) => Class::Config,
-            Self::Refused { class, .. } => *class,
+            Self::Refused { class, .. } | Self::Identity { class, .. } => *class,
+        }
+    }
+
+    /// What a person may do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Identity { hint, .. } => hint.as_deref(),
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Unfit(_) => None,
         }
     }
 }

@@ -25,20 +25,23 @@ use tagwright::{
 use tokio::time::Instant;
 
 /// Every host that the double has a certificate for.
-const HOSTS: [&str; 9] = [
+const HOSTS: [&str; 12] = [
     "acme.azurecr.cn",
     "acme.azurecr.io",
+    "dev.azure.com",
     "eu.gcr.io",
+    "git-codecommit.eu-west-1.amazonaws.com",
     "iamcredentials.googleapis.com",
     "login.chinacloudapi.cn",
     "login.microsoftonline.com",
     "login.microsoftonline.us",
     "oauth2.googleapis.com",
+    "sts.eu-west-1.amazonaws.com",
     "sts.googleapis.com",
 ];
 
 /// A certificate for all of them in PEM, and how to serve it.
-static TRUST: LazyLock<(String, Arc<ServerConfig>)> = LazyLock::new(|| {
+pub(super) static TRUST: LazyLock<(String, Arc<ServerConfig>)> = LazyLock::new(|| {
     let key = KeyPair::generate().expect("a key");
     let names = HOSTS.map(str::to_owned).to_vec();
     let certificate = CertificateParams::new(names).expect("names");
@@ -278,7 +281,7 @@ fn reply(
 }
 
 /// The line and the headers of a request, the latter in lower case but for their values.
-fn head(stream: &mut impl Read) -> Option<(String, String)> {
+pub(super) fn head(stream: &mut impl Read) -> Option<(String, String)> {
     let mut bytes = Vec::new();
     let mut byte = [0];
     while !bytes.ends_with(b"\r\n\r\n") {

@@ -28,7 +28,7 @@ use base64::{
 };
 use tagwright::{
     access::{self, AccessError},
-    config::{Config, ConfigFile, Origin},
+    config::{Config, ConfigError, ConfigFile, Origin},
     error::Class,
     once::DocumentVault,
     update::git::{ProviderError, RemoteError, Source},
@@ -139,8 +139,8 @@ async fn server(world: &World, authorization: &str) -> Running {
     GitServer::of(root).asking_for(authorization).start().await
 }
 
-/// What documents with a GitHub App would give.
-async fn source(url: &str, provider: &str, data: &str) -> Result<Source, AccessError> {
+/// Documents with a remote, and the data of its Secret.
+fn documents(url: &str, provider: &str, data: &str) -> Result<Config, ConfigError> {
     let text = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: app}}\nstringData: {data}\n---\n\
          apiVersion: source.toolkit.fluxcd.io/v1\nkind: GitRepository\nmetadata: {{name: fleet}}\n\
@@ -155,7 +155,12 @@ async fn source(url: &str, provider: &str, data: &str) -> Result<Source, AccessE
         text,
         origin: Origin::Given,
     };
-    let config = Config::read(&[file], "apps").expect("documents");
+    Config::read(&[file], "apps")
+}
+
+/// What documents with a GitHub App would give.
+async fn source(url: &str, provider: &str, data: &str) -> Result<Source, AccessError> {
+    let config = documents(url, provider, data).expect("documents");
     let vault = DocumentVault {
         config: &config,
         docker_config: None,
@@ -278,6 +283,25 @@ async fn secrets_that_are_no_github_app_are_told_apart() {
     check("github", &no_key, "no RSA key in PEM").await;
     let no_base = whole.replace(&format!(", githubAppBaseURL: '{api}'"), "");
     check("github", &no_base, "`githubAppBaseURL` is needed").await;
+}
+
+#[cfg(not(feature = "clouds"))]
+#[test]
+fn a_build_without_clouds_says_that_it_is_one() {
+    for (url, provider) in [
+        ("https://dev.azure.com/acme/fleet/_git/fleet", "azure"),
+        (
+            "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/fleet",
+            "aws",
+        ),
+    ] {
+        let error = documents(url, provider, "{}").expect_err("nobody to ask");
+        let told = format!("{error:?}");
+        assert!(
+            told.contains("this build has no log-in to clouds"),
+            "{told}"
+        );
+    }
 }
 
 #[tokio::test]

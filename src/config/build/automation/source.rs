@@ -14,13 +14,19 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn fault(&self, faults: &mut Vec<Fault>, field: &str, message: String, hint: Option<&str>) {
+    pub(super) fn fault(
+        &self,
+        faults: &mut Vec<Fault>,
+        field: &str,
+        message: String,
+        hint: Option<&str>,
+    ) {
         let pointer = format!("{}/{field}", self.at);
         self.document.fault(faults, &pointer, message, hint);
     }
 
     /// A field as a person writes it: `spec.git.url`.
-    fn name(&self, field: &str) -> String {
+    pub(super) fn name(&self, field: &str) -> String {
         let path = self.at.trim_start_matches('/').replace('/', ".");
         format!("{path}.{field}")
     }
@@ -58,6 +64,8 @@ pub(super) fn inline(
     let spec = GitRepositorySpec {
         url: git.url.clone()?,
         secret_ref: git.secret_ref.clone(),
+        provider: git.provider,
+        service_account_name: git.service_account_name.clone(),
         proxy_secret_ref: git.proxy_secret_ref.clone(),
         ..GitRepositorySpec::default()
     };
