@@ -6,12 +6,17 @@ use gix_pack::cache::DecodeEntry;
 
 /// How many entries are remembered at most.
 const SLOTS: usize = 4096;
-/// How large a remembered entry is at most; together with the slots, 64 MiB for a thread.
+/// How large a remembered entry is at most.
 const MAX_ENTRY: usize = 16 * 1024;
+/// How large all of them are together, for each thread that reads.
+const MAX_SIZE: usize = 2 * 1024 * 1024;
 
-/// A table in which each place in a pack has one slot, and the newest entry takes it.
+/// A table in which each place in a pack has one slot, and the newest entry takes it. When it is full,
+/// it starts over: what is read in the order of a pack needs its neighbours alone.
 pub(super) struct PackCache {
     slots: Vec<Option<Slot>>,
+    /// How many bytes the entries take.
+    size: usize,
 }
 
 struct Slot {
@@ -26,7 +31,7 @@ impl PackCache {
     pub(super) fn new() -> Self {
         let mut slots = Vec::new();
         slots.resize_with(SLOTS, || None);
-        Self { slots }
+        Self { slots, size: 0 }
     }
 
     fn slot(&mut self, pack: u32, offset: u64) -> Option<&mut Option<Slot>> {
@@ -42,13 +47,22 @@ impl DecodeEntry for PackCache {
         if data.len() > MAX_ENTRY {
             return;
         }
+        if self.size + data.len() > MAX_SIZE {
+            *self = Self::new();
+        }
         let Some(slot) = self.slot(pack, offset) else {
             return;
         };
         // The old entry's memory is taken over.
         let mut bytes = slot.take().map(|old| old.bytes).unwrap_or_default();
-        bytes.clear();
-        bytes.extend_from_slice(data);
+        let before = bytes.capacity();
+        if before < data.len() {
+            bytes = data.to_vec();
+        } else {
+            bytes.clear();
+            bytes.extend_from_slice(data);
+        }
+        let after = bytes.capacity();
         *slot = Some(Slot {
             pack,
             offset,
@@ -56,6 +70,7 @@ impl DecodeEntry for PackCache {
             compressed_size,
             bytes,
         });
+        self.size = self.size + after - before;
     }
 
     fn get(&mut self, pack: u32, offset: u64, out: &mut Vec<u8>) -> Option<(Kind, usize)> {
@@ -85,5 +100,20 @@ mod tests {
         cache.put(1, 12, &vec![0; MAX_ENTRY + 1], Kind::Blob, 5);
         cache.get(1, 12, &mut out);
         assert_eq!(out, b"bytes", "a large entry displaces nothing");
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut cache = PackCache::new();
+        let entry = vec![0; MAX_ENTRY];
+        let kept = |cache: &PackCache| -> usize {
+            let slots = cache.slots.iter().flatten();
+            slots.map(|slot| slot.bytes.capacity()).sum()
+        };
+        for number in 0..10_000 {
+            cache.put(1, number * 1000, &entry, Kind::Blob, 5);
+            assert_eq!(kept(&cache), cache.size);
+            assert!(cache.size <= MAX_SIZE, "{number}");
+        }
     }
 }

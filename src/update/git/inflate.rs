@@ -13,6 +13,7 @@ use gix::{ObjectId, objs::Kind};
 
 use super::{
     Interest, RemoteError, Screen, Skipped, SourceFile,
+    files::{Entry, Files},
     objects::Objects,
     unmarked::{self, Findings},
     walk::{Listing, check_cancelled, skipped},
@@ -56,40 +57,41 @@ pub(super) fn inflate(
     screen: &dyn Screen,
     cancelled: &AtomicBool,
 ) -> Result<Found, RemoteError> {
-    let files = &mut listing.files;
-    if files.len() > BATCH {
+    if listing.files.len() > BATCH {
         // In the order of their paths, 100,000 files take three times as long.
-        files.sort_by_cached_key(|(_, id)| objects.place(id));
+        let place = |file: &Entry| objects.place(&file.id);
+        listing.files.sort_by_cached_key(place);
     }
-    let batches: Vec<&[(String, ObjectId)]> = files.chunks(BATCH).collect();
+    let files = &listing.files;
+    let batches = files.entries().chunks(BATCH).collect::<Vec<_>>();
     let next = AtomicUsize::new(0);
     let kept = AtomicU64::new(0);
     let all = Mutex::new(Found {
-        skipped: listing.skipped,
+        skipped: std::mem::take(&mut listing.skipped),
         looked_at: listing.known,
+        // Most files hold no markers; a list that grows would leave holes as large as itself.
+        unmarked: Findings::with_capacity(listing.files.len()),
         ..Found::default()
     });
     let work = |objects: Objects| -> Result<(), RemoteError> {
-        let mut mine = Found::default();
         while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
             check_cancelled(&objects, cancelled)?;
-            let before = mine.files.len();
-            inflate_batch(&objects, batch, screen, &mut mine)?;
-            let new = mine.files.iter().skip(before);
-            let new = new.map(|file| file.bytes.len() as u64).sum::<u64>();
+            let mut mine = inflate_batch(&objects, files, batch, screen)?;
+            let new = mine.files.iter().map(|file| file.bytes.len() as u64);
+            let new = new.sum::<u64>();
             if kept.fetch_add(new, Ordering::Relaxed) + new > MAX_KEPT {
                 return Err(RemoteError::Limit {
                     remote: objects.remote().to_owned(),
                     limit: "more than 256 MiB in files that markers or rules name",
                 });
             }
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.files.append(&mut mine.files);
+            all.skipped.append(&mut mine.skipped);
+            all.looked_at += mine.looked_at;
+            all.seen.append(&mut mine.seen);
+            all.unmarked.append(&mut mine.unmarked);
         }
-        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.files.append(&mut mine.files);
-        all.skipped.append(&mut mine.skipped);
-        all.looked_at += mine.looked_at;
-        all.seen.append(&mut mine.seen);
-        all.unmarked.append(&mut mine.unmarked);
         Ok(())
     };
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
@@ -122,29 +124,31 @@ pub(super) fn inflate(
 
 fn inflate_batch(
     objects: &Objects,
-    batch: &[(String, ObjectId)],
+    files: &Files,
+    batch: &[Entry],
     screen: &dyn Screen,
-    found: &mut Found,
-) -> Result<(), RemoteError> {
+) -> Result<Found, RemoteError> {
+    let mut found = Found::default();
     let mut buffer = Vec::new();
-    for (path, id) in batch {
+    for file in batch {
+        let (path, id) = (files.path(file), &file.id);
         if objects.size(id)? > MAX_FILE {
             found.skipped.push(skipped(path.as_str().into(), TOO_LARGE));
-            found.seen.push((path.clone(), Seen::Passed(TOO_LARGE)));
+            found.seen.push((path, Seen::Passed(TOO_LARGE)));
             continue;
         }
         let bytes = objects.read(id, Kind::Blob, &mut buffer)?;
         found.looked_at += 1;
-        let is_searched = screen.interest(path) == Interest::Searched;
-        if !is_searched || screen.keeps(path, bytes) {
+        let is_searched = screen.interest(&path) == Interest::Searched;
+        if !is_searched || screen.keeps(&path, bytes) {
             found.seen.push((path.clone(), Seen::Kept(*id)));
             found.files.push(SourceFile {
-                path: path.clone(),
+                path,
                 bytes: bytes.to_vec(),
             });
         } else {
-            found.unmarked.insert(unmarked::entry(id, path));
+            found.unmarked.push(unmarked::entry(id, &path));
         }
     }
-    Ok(())
+    Ok(found)
 }

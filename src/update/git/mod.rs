@@ -21,6 +21,7 @@ mod signing;
 mod stamp;
 
 mod commit;
+mod files;
 mod folders;
 mod inflate;
 mod memory;

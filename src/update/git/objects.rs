@@ -95,11 +95,12 @@ impl Objects {
         }
     }
 
-    /// Where an object stands in a pack; reading in this order meets each chain of deltas once.
-    pub(super) fn place(&self, id: &ObjectId) -> Option<(u32, u64)> {
+    /// Where an object stands among all packs; reading in this order meets each chain of deltas once.
+    pub(super) fn place(&self, id: &ObjectId) -> Option<u64> {
         let found = gix_pack::Find::location_by_oid(&self.handle, id, &mut Vec::new());
         let location = found.ok().flatten()?;
-        Some((location.pack_id, location.pack_offset))
+        // No pack is as large as a tebibyte.
+        Some(u64::from(location.pack_id) << 40 | location.pack_offset)
     }
 
     /// Reads an object of `kind` into `buffer`.

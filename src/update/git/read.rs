@@ -297,7 +297,7 @@ fn part(mut reading: Reading) -> Result<Step, RemoteError> {
             return Ok(Step::Fetch(extent, missing.into_iter().collect()));
         }
     };
-    let files = listing.files.iter().map(|(_, id)| *id);
+    let files = listing.files.entries().iter().map(|file| file.id);
     let missing: BTreeSet<_> = files.filter(|id| !objects.contains(id)).collect();
     if missing.is_empty() {
         let snapshot = reading.finish(&objects, memory, listing)?;

@@ -3,8 +3,6 @@
 //! It may be lost at any time. It only holds for one version of the screen, and it ends in a
 //! checksum: a damaged memory must not hide a marker.
 
-use std::collections::BTreeSet;
-
 use gix::ObjectId;
 use sha2::{Digest as _, Sha256};
 
@@ -25,8 +23,8 @@ pub(super) struct Unmarked {
     entries: Vec<Entry>,
 }
 
-/// What was found out about blobs, to be added later.
-pub(super) type Findings = BTreeSet<Entry>;
+/// What was found out about blobs, to be added later; some of it twice.
+pub(super) type Findings = Vec<Entry>;
 
 /// What is remembered about a blob that stands at `path`.
 pub(super) fn entry(id: &ObjectId, path: &str) -> Entry {
@@ -89,11 +87,18 @@ impl Unmarked {
     }
 
     /// Takes new findings in.
-    pub(super) fn learn(&mut self, findings: Findings) {
+    pub(super) fn learn(&mut self, mut findings: Findings) {
+        findings.sort_unstable();
+        findings.dedup();
         if self.entries.len() + findings.len() > MAX_ENTRIES {
             self.entries.clear();
         }
-        self.entries.extend(findings.into_iter().take(MAX_ENTRIES));
+        findings.truncate(MAX_ENTRIES);
+        if self.entries.is_empty() {
+            self.entries = findings;
+            return;
+        }
+        self.entries.extend(findings);
         self.entries.sort_unstable();
         self.entries.dedup();
     }

@@ -11,6 +11,7 @@ use gix::{ObjectId, objs::Kind};
 
 use super::{
     Interest, RemoteError, Screen, Skipped, UpdatePath,
+    files::Files,
     folders::{self, Record},
     memory::{Memory, Survey},
     objects::Objects,
@@ -30,7 +31,7 @@ pub(super) struct Listing {
     /// The folder or file at the update path.
     pub(super) root: ObjectId,
     /// The files whose path the screen keeps, and of whose bytes nothing is known.
-    pub(super) files: Vec<(String, ObjectId)>,
+    pub(super) files: Files,
     pub(super) skipped: Vec<Skipped>,
     /// How many files are known to hold no markers.
     pub(super) known: usize,
@@ -91,7 +92,7 @@ pub(super) fn walk(
         memory,
         listing: Listing {
             root,
-            files: Vec::new(),
+            files: Files::default(),
             skipped: Vec::new(),
             known: 0,
             entries: 0,
@@ -207,7 +208,7 @@ impl Walk<'_> {
             Interest::Nothing => {
                 self.skip(path.as_str().into(), "its name is not that of a YAML file");
             }
-            interest => self.file(path.as_str().to_owned(), id, interest),
+            interest => self.file(path.as_str(), id, interest),
         }
     }
 
@@ -288,7 +289,7 @@ impl Walk<'_> {
         let below = |name: &str| join(folder.path.as_bstr(), name.into());
         for (name, id) in &record.files {
             let path = below(name).to_string();
-            self.listing.files.push((path, *id));
+            self.listing.files.push(&path, *id);
         }
         for (name, reason) in &record.skipped {
             self.skip(below(name).as_bstr(), reason);
@@ -322,7 +323,7 @@ impl Walk<'_> {
                         Interest::Nothing => {}
                         interest => {
                             self.listing.survey.file(node);
-                            self.file(path, entry.id, interest);
+                            self.file(&path, entry.id, interest);
                         }
                     }
                     return;
@@ -339,12 +340,12 @@ impl Walk<'_> {
         self.skip_fitting(path.as_bstr(), entry, node, reason);
     }
 
-    fn file(&mut self, path: String, id: ObjectId, interest: Interest) {
+    fn file(&mut self, path: &str, id: ObjectId, interest: Interest) {
         let is_searched = interest == Interest::Searched;
-        if is_searched && self.memory.unmarked().holds(&unmarked::entry(&id, &path)) {
+        if is_searched && self.memory.unmarked().holds(&unmarked::entry(&id, path)) {
             self.listing.known += 1;
         } else {
-            self.listing.files.push((path, id));
+            self.listing.files.push(path, id);
         }
     }
 
