@@ -317,6 +317,7 @@ mod tests {
     use super::*;
     use crate::controller::object::Kind;
 
+    /// K18.
     #[test]
     fn the_same_failure_ten_thousand_times_is_a_handful_of_writes() {
         let mut memory = Memory::default();

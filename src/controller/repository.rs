@@ -296,6 +296,7 @@ mod tests {
         );
     }
 
+    /// K02.
     #[test]
     fn an_interval_is_never_short_enough_to_hurt() {
         let check = |text: &str, expected: Option<u64>| {
@@ -307,5 +308,8 @@ mod tests {
         check("0s", None);
         check("-5m", None);
         check("1ns", None);
+        check("292y", None);
+        check("2562047h", Some(9_223_369_200));
+        check("2562048h", None);
     }
 }

@@ -160,3 +160,42 @@ fn unavailable(kind: &'static str, key: &ObjectKey, error: kube::Error) -> Vault
         source: error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Class;
+    use axum::{Router, http::StatusCode, routing::get};
+
+    /// K28: only the server's own word says that there is none.
+    #[tokio::test]
+    async fn an_answer_that_is_no_answer_is_not_absence() {
+        let check = async |status: u16, is_missing: bool, class: Class| {
+            let status = StatusCode::from_u16(status).unwrap();
+            let reason = if is_missing { "NotFound" } else { "Trouble" };
+            let body = format!(
+                r#"{{"kind": "Status", "status": "Failure", "reason": "{reason}", "message": "", "code": {}}}"#,
+                status.as_u16()
+            );
+            let path = "/api/v1/namespaces/{namespace}/secrets/{name}";
+            let server = Router::new().route(path, get(async move || (status, body)));
+            let vault = ClusterVault::new(Client::new(server, "apps"), Identity::Nobody);
+            let key = ObjectKey {
+                namespace: "apps".to_owned(),
+                name: "git".to_owned(),
+            };
+            let error = vault.open(&key).await.expect_err("there is no Secret");
+            assert_eq!(
+                matches!(error, VaultError::Missing(_)),
+                is_missing,
+                "{status}"
+            );
+            assert_eq!(error.class(), class, "{status}");
+        };
+        check(404, true, Class::Config).await;
+        check(403, false, Class::Denied).await;
+        check(429, false, Class::Transient).await;
+        check(500, false, Class::Transient).await;
+        check(503, false, Class::Transient).await;
+    }
+}

@@ -117,3 +117,86 @@ fn finish(
     };
     queue.done(&key, at);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::{CrossNamespace, Identity, Options, event::Events, metrics::Metrics};
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: "apps".to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// A context whose API server nobody has to ask.
+    fn context() -> Arc<Context> {
+        let client = kube::Client::new(axum::Router::new(), "apps");
+        let metrics = Arc::new(Metrics::default());
+        let loopback = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let options = Options {
+            namespace: None,
+            shard: crate::crd::LabelSelector::default(),
+            cross_namespace: CrossNamespace::Refuse,
+            identity: Identity::Nobody,
+            concurrent: 4,
+            min_retry_delay: Duration::from_millis(750),
+            max_retry_delay: Duration::from_mins(15),
+            requeue_dependency: Duration::from_secs(30),
+            events_address: None,
+            metrics_address: loopback,
+            health_address: loopback,
+            cache: std::path::PathBuf::new(),
+            instance: "test".to_owned(),
+            election: None,
+        };
+        let (events, _) = Events::start(
+            client.clone(),
+            None,
+            options.instance.clone(),
+            Arc::clone(&metrics),
+        );
+        Arc::new(Context::new(client, options, events, metrics))
+    }
+
+    /// K03: it is set aside for longer and longer, and its neighbour is not.
+    #[tokio::test]
+    async fn an_object_that_panics_is_set_aside_and_nothing_else_is() {
+        let context = context();
+        let line = context.queues.get(&Kind::Policy).expect("it is ours");
+        let mut now = Instant::now().into_std();
+        let (mut tasks, mut keys) = (JoinSet::new(), HashMap::new());
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            line.lock().push(key("bomb"), now);
+            line.lock().push(key("web"), now);
+            while let Some(key) = line.lock().pop(now) {
+                let is_bomb = key.name == "bomb";
+                let task = tasks.spawn(async move {
+                    assert!(!is_bomb, "what an object must not be able to do");
+                    Next::Never
+                });
+                keys.insert(task.id(), key);
+            }
+            while let Some(ended) = tasks.join_next_with_id().await {
+                finish(&context, Kind::Policy, &mut keys, ended);
+            }
+            let next = line.lock().next().expect("the bomb is tried again");
+            assert_eq!(line.lock().at_work(), 0);
+            pauses.push(next.duration_since(Instant::now().into_std()));
+            now = next + Duration::from_millis(1);
+            assert_eq!(line.lock().backlog(now), 1, "the neighbour is content");
+        }
+        assert!(
+            pauses.iter().all(|it| *it >= Duration::from_secs(14)),
+            "{pauses:?}"
+        );
+        assert!(pauses.is_sorted(), "{pauses:?}");
+        let panics = context.metrics.text(&[]);
+        assert!(
+            panics.contains(r#"tagwright_panics_total{kind="ImagePolicy"} 3"#),
+            "{panics}"
+        );
+    }
+}

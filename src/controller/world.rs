@@ -215,6 +215,7 @@ pub(super) fn selects(automation: &Object, labels: &BTreeMap<String, String>) ->
 mod tests {
     use super::*;
     use kube::core::DynamicObject;
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     fn object(kind: Kind, name: &str, version: u64, change: &Value) -> Object {
@@ -341,5 +342,50 @@ mod tests {
         ));
         let found = world.get(Kind::Repository, &key("web")).unwrap();
         assert_eq!(found.json["status"]["x"], 2);
+    }
+
+    /// What a watch may bring: an object at one of its versions, or its end.
+    fn messages() -> impl Strategy<Value = Vec<(String, u64, bool)>> {
+        let message = ("[abc]", 1_u64..9, any::<bool>());
+        proptest::collection::vec(message, 0..30)
+    }
+
+    proptest! {
+        /// K15: duplicates, reordering, a watch that begins anew (410): what the next list says counts.
+        #[test]
+        fn whatever_a_watch_brings_the_next_list_counts(noise in messages(), late in messages()) {
+            let at = |name: &str, version: u64| {
+                let reference = json!({"spec": {"imageRepositoryRef": {"name": version.to_string()}}});
+                object(Kind::Policy, name, version, &reference)
+            };
+            let mut world = World::default();
+            for (name, version, is_gone) in noise {
+                if is_gone {
+                    world.remove(Kind::Policy, &key(&name));
+                } else {
+                    world.apply(at(&name, version));
+                }
+            }
+            world.begin_list(Kind::Policy);
+            world.apply(at("a", 20));
+            world.apply(at("b", 21));
+            world.end_list(Kind::Policy);
+            // Of what is there, older messages say nothing new.
+            for (name, version, _) in late {
+                if name != "c" {
+                    world.apply(at(&name, version));
+                }
+            }
+            let mut clean = World::default();
+            clean.apply(at("a", 20));
+            clean.apply(at("b", 21));
+            let all = |world: &World| world.all(Kind::Policy).collect::<Vec<_>>();
+            prop_assert_eq!(all(&world), all(&clean));
+            for version in 1..30_u64 {
+                let repository = key(&version.to_string());
+                let found = world.policies_of(&repository);
+                prop_assert_eq!(found, clean.policies_of(&repository));
+            }
+        }
     }
 }
