@@ -169,7 +169,10 @@ impl Cluster {
             .expect("with a status")
             .token
             .expect("and a token");
-        let path = self.folder.path().join(format!("{name}.kubeconfig"));
+        let path = self
+            .folder
+            .path()
+            .join(format!("{namespace}-{name}.kubeconfig"));
         fs::write(&path, self.kubeconfig_text(&token)).expect("the folder can be written");
         path
     }

@@ -71,13 +71,13 @@ pub(crate) async fn apply(client: &Client, object: Value) {
     apply_with(client, object, &PatchParams::apply("tests").force()).await;
 }
 
-/// Lets the server say whether it would take an object.
-pub(crate) async fn dry_run(client: &Client, object: Value) {
+/// Lets the server say whether it would take an object, and what it would keep of it.
+pub(crate) async fn dry_run(client: &Client, object: Value) -> Value {
     let parameters = PatchParams::apply("tests").force().dry_run();
-    apply_with(client, object, &parameters).await;
+    apply_with(client, object, &parameters).await
 }
 
-async fn apply_with(client: &Client, object: Value, parameters: &PatchParams) {
+async fn apply_with(client: &Client, object: Value, parameters: &PatchParams) -> Value {
     let kind = object["kind"].as_str().expect("a kind").to_owned();
     let version = object["apiVersion"].as_str().expect("a version").to_owned();
     let (group, version) = version.split_once('/').unwrap_or(("", &version));
@@ -92,16 +92,19 @@ async fn apply_with(client: &Client, object: Value, parameters: &PatchParams) {
         }
         None => Api::all_with(client.clone(), &resource),
     };
+    let mut kept = Value::Null;
     // A kind that was defined a moment ago takes a moment to be served.
-    let applied = || async {
+    until(&format!("{kind} {name} is applied"), async || {
         let applied = api.patch(&name, parameters, &Patch::Apply(&object)).await;
         match applied {
-            Ok(_) => true,
-            Err(kube::Error::Api(status)) if status.code == 404 => false,
+            Ok(object) => kept = serde_json::to_value(object).expect("it is JSON"),
+            Err(kube::Error::Api(status)) if status.code == 404 => return false,
             Err(error) => panic!("{kind} {name}: {error}"),
         }
-    };
-    until(&format!("{kind} {name} is applied"), applied).await;
+        true
+    })
+    .await;
+    kept
 }
 
 pub(crate) fn resource(group: &str, version: &str, kind: &str) -> ApiResource {

@@ -83,9 +83,7 @@ async fn k01_malformed_objects_say_what_is_wrong(world: &World, bot: &Bot) {
         ("ImagePolicy", "InvalidPolicy"),
         ("ImageUpdateAutomation", "InvalidSourceConfiguration"),
     ] {
-        world
-            .until_ready(kind, "tenant", ("False", reason, ""))
-            .await;
+        world.until_unwell(kind, "tenant", reason, "").await;
         let object = world.get(kind, "tenant").await;
         assert_eq!(
             condition(&object, "Stalled")["status"],
@@ -141,9 +139,13 @@ async fn k05_what_lies_elsewhere_is_neither_used_nor_told(world: &World) {
                 "sourceRef": {"kind": "GitRepository", "name": name, "namespace": "apps"}}});
         apply(&world.client, automation).await;
         let words = format!("cannot access 'GitRepository/apps/{name}', cross-namespace");
-        let denied = ("False", "AccessDenied", words.as_str());
         world
-            .until_ready("ImageUpdateAutomation", "tenant", denied)
+            .until_unwell(
+                "ImageUpdateAutomation",
+                "tenant",
+                "AccessDenied",
+                words.as_str(),
+            )
             .await;
     }
 }
@@ -159,9 +161,13 @@ async fn k08_an_account_that_is_missing_is_no_other(world: &World) {
     for account in ["nobody", "tagwright"] {
         apply(&world.client, repository(account)).await;
         let words = format!("`tenant/{account}`");
-        let refused = ("False", "AuthenticationFailed", words.as_str());
         world
-            .until_ready("ImageRepository", "tenant", refused)
+            .until_unwell(
+                "ImageRepository",
+                "tenant",
+                "AuthenticationFailed",
+                words.as_str(),
+            )
             .await;
     }
 }
@@ -185,9 +191,13 @@ async fn k09_a_secret_that_is_unfit_is_told_by_its_keys(world: &World) {
         world
             .ask("ImageRepository", "tenant", &data.to_string()[..12])
             .await;
-        let refused = ("False", "AuthenticationFailed", "tenant/pull");
         world
-            .until_ready("ImageRepository", "tenant", refused)
+            .until_unwell(
+                "ImageRepository",
+                "tenant",
+                "AuthenticationFailed",
+                "tenant/pull",
+            )
             .await;
         let object = world.get("ImageRepository", "tenant").await;
         let told = object["status"].to_string();
@@ -247,9 +257,8 @@ async fn k16_a_status_that_cannot_be_written_costs_no_second_commit(
     assert_eq!(world.commits("apps"), commits, "Git is the record");
 
     apply(&world.client, role).await;
-    let fine = ("True", "Succeeded", "repository up-to-date");
     world
-        .until_ready("ImageUpdateAutomation", "apps", fine)
+        .until_well("ImageUpdateAutomation", "apps", "repository up-to-date")
         .await;
     world.request("ImagePolicy", "apps", "written").await;
     let policy = world.get("ImagePolicy", "apps").await;
@@ -282,9 +291,8 @@ async fn k28_an_answer_that_is_no_answer_is_not_taken_for_absence(world: &World)
         "nobody knocks without it"
     );
     world.namespace("apps", PASSWORD).await;
-    let fine = ("True", "Succeeded", "repository up-to-date");
     world
-        .until_ready("ImageUpdateAutomation", "apps", fine)
+        .until_well("ImageUpdateAutomation", "apps", "repository up-to-date")
         .await;
     // K11: what was derived from a Secret that is gone is gone with it.
     world.remove_secret("apps", "git").await;

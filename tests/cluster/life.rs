@@ -7,7 +7,7 @@ use crate::{
     audit,
     bot::Bot,
     manifests,
-    world::{PASSWORD, World},
+    world::{AUTOMATION, PASSWORD, POLICY, REPOSITORY, World},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,36 +45,27 @@ async fn objects_live_as_under_flux() {
 }
 
 async fn a_secret_that_is_mended_is_noticed(world: &World) {
+    world.until_well(REPOSITORY, "apps", "found 2 tags").await;
+    world.until_well(POLICY, "apps", "resolved to 1.1.0").await;
     world
-        .until_ready(
-            "ImageRepository",
+        .until_unwell(
+            AUTOMATION,
             "apps",
-            ("True", "Succeeded", "found 2 tags"),
+            "GitOperationFailed",
+            "failed to checkout source",
         )
-        .await;
-    world
-        .until_ready(
-            "ImagePolicy",
-            "apps",
-            ("True", "Succeeded", "resolved to 1.1.0"),
-        )
-        .await;
-    let denied = ("False", "GitOperationFailed", "failed to checkout source");
-    world
-        .until_ready("ImageUpdateAutomation", "apps", denied)
         .await;
     assert_eq!(world.committed("apps"), "1.0.0");
     world.secret("apps", PASSWORD).await;
     world.until_committed("apps", "1.1.0").await;
-    let fine = ("True", "Succeeded", "repository up-to-date");
     world
-        .until_ready("ImageUpdateAutomation", "apps", fine)
+        .until_well(AUTOMATION, "apps", "repository up-to-date")
         .await;
 }
 
 async fn status_says_what_was_done(world: &World) {
     let image = format!("{}/apps/web", world.registry.host());
-    let repository = world.get("ImageRepository", "apps").await;
+    let repository = world.get(REPOSITORY, "apps").await;
     let status = &repository["status"];
     assert_eq!(status["canonicalImageName"], image);
     assert_eq!(status["lastScanResult"]["tagCount"], 2);
@@ -90,11 +81,11 @@ async fn status_says_what_was_done(world: &World) {
     let finalizers = json!(["finalizers.fluxcd.io"]);
     assert_eq!(repository["metadata"]["finalizers"], finalizers);
 
-    let policy = world.get("ImagePolicy", "apps").await;
+    let policy = world.get(POLICY, "apps").await;
     let latest = json!({"name": image, "tag": "1.1.0"});
     assert_eq!(policy["status"]["latestRef"], latest);
 
-    let automation = world.get("ImageUpdateAutomation", "apps").await;
+    let automation = world.get(AUTOMATION, "apps").await;
     let status = &automation["status"];
     let head = world.commits("apps")[0].clone();
     assert_eq!(status["lastPushCommit"], head);
@@ -109,7 +100,7 @@ async fn status_says_what_was_done(world: &World) {
         &head[..7]
     );
     let told = || async {
-        let events = world.events("ImageUpdateAutomation", "apps").await;
+        let events = world.events(AUTOMATION, "apps").await;
         events.iter().any(|event| event.starts_with(&pushed))
     };
     until("the push is told", told).await;
@@ -117,44 +108,22 @@ async fn status_says_what_was_done(world: &World) {
 
 async fn a_new_tag_becomes_a_commit(world: &World) {
     world.registry.tag("apps/web", "1.2.0");
-    world.request("ImageRepository", "apps", "first").await;
+    world.request(REPOSITORY, "apps", "first").await;
     world.until_committed("apps", "1.2.0").await;
-    world.request("ImagePolicy", "apps", "second").await;
-    world
-        .request("ImageUpdateAutomation", "apps", "third")
-        .await;
-    let policy = world.get("ImagePolicy", "apps").await;
+    world.request(POLICY, "apps", "second").await;
+    world.request(AUTOMATION, "apps", "third").await;
+    let policy = world.get(POLICY, "apps").await;
     assert_eq!(policy["status"]["observedPreviousRef"]["tag"], "1.1.0");
     assert_eq!(world.history("apps"), ["1.0.0", "1.1.0", "1.2.0"]);
 }
 
 /// Scans go on once a second, and the API server does not hear of them.
 async fn at_rest_nothing_is_written(world: &World, bot: &Bot) {
-    world
-        .change(
-            "ImageRepository",
-            "apps",
-            json!({"spec": {"interval": "1s"}}),
-        )
-        .await;
-    world
-        .change(
-            "ImageUpdateAutomation",
-            "apps",
-            json!({"spec": {"interval": "1s"}}),
-        )
-        .await;
-    let kinds = ["ImageRepository", "ImagePolicy", "ImageUpdateAutomation"];
-    for kind in ["ImageRepository", "ImageUpdateAutomation"] {
-        let settled = || async {
-            let object = world.get(kind, "apps").await;
-            object["status"]["observedGeneration"] == object["metadata"]["generation"]
-        };
-        until("the new spec is observed", settled).await;
-    }
+    every(world, "1s").await;
     let mut before = Vec::new();
-    for kind in kinds {
-        before.push(world.get(kind, "apps").await["metadata"]["resourceVersion"].clone());
+    for kind in [REPOSITORY, POLICY, AUTOMATION] {
+        let object = world.get(kind, "apps").await;
+        before.push((kind, object["metadata"]["resourceVersion"].clone()));
     }
     let scans = r#"tagwright_scans_total{result="success"}"#;
     let runs = r#"tagwright_automation_runs_total{result="unchanged"}"#;
@@ -163,54 +132,42 @@ async fn at_rest_nothing_is_written(world: &World, bot: &Bot) {
         bot.metric(scans).await >= first_scans + 3.0 && bot.metric(runs).await >= first_runs + 3.0
     };
     until("three scans and three runs are done", several).await;
-    for (kind, before) in kinds.into_iter().zip(before) {
+    for (kind, before) in before {
         let object = world.get(kind, "apps").await;
         assert_eq!(
             object["metadata"]["resourceVersion"], before,
             "{kind} was written at rest"
         );
     }
-    world
-        .change(
-            "ImageRepository",
-            "apps",
-            json!({"spec": {"interval": "1h"}}),
-        )
-        .await;
-    world
-        .change(
-            "ImageUpdateAutomation",
-            "apps",
-            json!({"spec": {"interval": "1h"}}),
-        )
-        .await;
+    every(world, "1h").await;
+}
+
+/// Gives scans and runs another interval, and waits until it was observed.
+async fn every(world: &World, interval: &str) {
+    for kind in [REPOSITORY, AUTOMATION] {
+        let change = json!({"spec": {"interval": interval}});
+        world.change(kind, "apps", change).await;
+    }
+    for kind in [REPOSITORY, AUTOMATION] {
+        let settled = || async {
+            let object = world.get(kind, "apps").await;
+            object["status"]["observedGeneration"] == object["metadata"]["generation"]
+        };
+        until("the new spec is observed", settled).await;
+    }
 }
 
 async fn a_suspended_automation_rests(world: &World) {
     world
-        .change(
-            "ImageUpdateAutomation",
-            "apps",
-            json!({"spec": {"suspend": true}}),
-        )
+        .change(AUTOMATION, "apps", json!({"spec": {"suspend": true}}))
         .await;
     world.registry.tag("apps/web", "1.3.0");
-    world.request("ImageRepository", "apps", "fourth").await;
-    world
-        .until_ready(
-            "ImagePolicy",
-            "apps",
-            ("True", "Succeeded", "resolved to 1.3.0"),
-        )
-        .await;
-    world.request("ImageRepository", "apps", "fifth").await;
+    world.request(REPOSITORY, "apps", "fourth").await;
+    world.until_well(POLICY, "apps", "resolved to 1.3.0").await;
+    world.request(REPOSITORY, "apps", "fifth").await;
     assert_eq!(world.committed("apps"), "1.2.0", "it is suspended");
     world
-        .change(
-            "ImageUpdateAutomation",
-            "apps",
-            json!({"spec": {"suspend": false}}),
-        )
+        .change(AUTOMATION, "apps", json!({"spec": {"suspend": false}}))
         .await;
     world.until_committed("apps", "1.3.0").await;
 }
@@ -225,65 +182,50 @@ async fn a_reference_across_namespaces_needs_leave(world: &World) {
         "AccessDenied",
         "missing ACL labels on 'accessFrom'",
     );
-    world.until_ready("ImagePolicy", "guests", denied).await;
+    world.until_ready(POLICY, "guests", denied).await;
     let leave = |team: &str| json!({"spec": {"accessFrom": {"namespaceSelectors": [{"matchLabels": {"team": team}}]}}});
+    world.change(REPOSITORY, "apps", leave("nobody")).await;
     world
-        .change("ImageRepository", "apps", leave("nobody"))
+        .until_unwell(
+            POLICY,
+            "guests",
+            "AccessDenied",
+            "ACL labels mismatch on namespace 'guests'",
+        )
         .await;
-    let denied = (
-        "False",
-        "AccessDenied",
-        "ACL labels mismatch on namespace 'guests'",
-    );
-    world.until_ready("ImagePolicy", "guests", denied).await;
+    world.change(REPOSITORY, "apps", leave("guests")).await;
     world
-        .change("ImageRepository", "apps", leave("guests"))
+        .until_well(POLICY, "guests", "resolved to 1.3.0")
         .await;
-    let fine = ("True", "Succeeded", "resolved to 1.3.0");
-    world.until_ready("ImagePolicy", "guests", fine).await;
 }
 
 async fn a_faulty_object_stalls_alone(world: &World) {
     world
         .change(
-            "ImagePolicy",
+            POLICY,
             "guests",
             json!({"spec": {"policy": {"semver": null}}}),
         )
         .await;
     world
-        .until_ready(
-            "ImagePolicy",
-            "guests",
-            ("False", "InvalidPolicy", "chooses nothing"),
-        )
+        .until_unwell(POLICY, "guests", "InvalidPolicy", "chooses nothing")
         .await;
-    let policy = world.get("ImagePolicy", "guests").await;
+    let policy = world.get(POLICY, "guests").await;
     assert_eq!(condition(&policy, "Stalled")["status"], "True");
     assert_eq!(condition(&policy, "Reconciling"), json!(null));
     let generation = &policy["metadata"]["generation"];
     assert_eq!(&policy["status"]["observedGeneration"], generation);
-    world.request("ImagePolicy", "apps", "sixth").await;
-    world
-        .until_ready(
-            "ImagePolicy",
-            "apps",
-            ("True", "Succeeded", "resolved to 1.3.0"),
-        )
-        .await;
+    world.request(POLICY, "apps", "sixth").await;
+    world.until_well(POLICY, "apps", "resolved to 1.3.0").await;
 }
 
 async fn every_policy_counts_what_it_says(world: &World, bot: &Bot) {
     let range = json!({"spec": {"policy": {"semver": {"range": ">=9"}}}});
-    world.change("ImagePolicy", "apps", range).await;
+    world.change(POLICY, "apps", range).await;
     world
-        .until_ready(
-            "ImagePolicy",
-            "apps",
-            ("False", "Failure", "no tag satisfies"),
-        )
+        .until_unwell(POLICY, "apps", "Failure", "no tag satisfies")
         .await;
-    let policy = world.get("ImagePolicy", "apps").await;
+    let policy = world.get(POLICY, "apps").await;
     assert_eq!(
         policy["status"]["latestRef"]["tag"], "1.3.0",
         "the last choice stays"
@@ -300,11 +242,12 @@ async fn every_policy_counts_what_it_says(world: &World, bot: &Bot) {
 }
 
 async fn deleted_objects_go(world: &World) {
-    for kind in ["ImageUpdateAutomation", "ImagePolicy", "ImageRepository"] {
+    for kind in [AUTOMATION, POLICY, REPOSITORY] {
         world.delete(kind, "apps").await;
         until(&format!("{kind} is gone"), || world.is_gone(kind, "apps")).await;
     }
     // What is gone is told as what nobody may see, and before what is wrong with the policy.
-    let denied = ("False", "AccessDenied", "missing ACL labels");
-    world.until_ready("ImagePolicy", "guests", denied).await;
+    world
+        .until_unwell(POLICY, "guests", "AccessDenied", "missing ACL labels")
+        .await;
 }

@@ -24,6 +24,7 @@ mod apply;
 mod audit;
 mod bot;
 mod crew;
+mod flux;
 mod forge;
 mod hostile;
 #[cfg(feature = "clouds")]
@@ -33,4 +34,5 @@ mod manifests;
 mod outage;
 mod replicas;
 mod requests;
+mod scopes;
 mod world;

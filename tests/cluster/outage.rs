@@ -51,9 +51,8 @@ async fn a_controller_at_rest(world: &World) -> Bot {
     world.namespace("apps", PASSWORD).await;
     let bot = world.bot("bot", &[]).await;
     world.objects("apps").await;
-    let fine = ("True", "Succeeded", "repository up-to-date");
     world
-        .until_ready("ImageUpdateAutomation", "apps", fine)
+        .until_well("ImageUpdateAutomation", "apps", "repository up-to-date")
         .await;
     bot
 }

@@ -35,9 +35,8 @@ async fn no_commit_is_lost_or_made_twice_when_leaders_die() {
         started: 0,
     };
     replicas.fill().await;
-    let fine = ("True", "Succeeded", "repository up-to-date");
     world
-        .until_ready("ImageUpdateAutomation", "apps", fine)
+        .until_well("ImageUpdateAutomation", "apps", "repository up-to-date")
         .await;
 
     let mut expected = vec!["1.0.0".to_owned()];

@@ -69,8 +69,9 @@ struct Requests {
 impl Requests {
     async fn a_token_goes_nowhere_but_where_it_was_given_for(&self) {
         let words = "there is no token for the forge";
-        let stalled = ("False", "InvalidSourceConfiguration", words);
-        self.world.until_ready(KIND, "apps", stalled).await;
+        self.world
+            .until_unwell(KIND, "apps", "InvalidSourceConfiguration", words)
+            .await;
     }
 
     async fn a_token_that_is_mended_opens_a_request(&self) {
@@ -78,8 +79,14 @@ impl Requests {
         let named =
             json!({"spec": {"git": {"push": {"pullRequest": {"secretRef": {"name": "forge"}}}}}});
         self.world.change(KIND, "apps", named).await;
-        let refused = ("False", "GitOperationFailed", "the forge refused us (401");
-        self.world.until_ready(KIND, "apps", refused).await;
+        self.world
+            .until_unwell(
+                KIND,
+                "apps",
+                "GitOperationFailed",
+                "the forge refused us (401",
+            )
+            .await;
         self.secret(TOKEN).await;
         self.until_open(1, "1.1.0").await;
 
@@ -143,8 +150,9 @@ impl Requests {
         self.forge
             .with(|forge| forge.pull("2").expect("it is there").state = Stage::Merged);
         self.world.request(KIND, "apps", "merged").await;
-        let fine = ("True", "Succeeded", "repository up-to-date");
-        self.world.until_ready(KIND, "apps", fine).await;
+        self.world
+            .until_well(KIND, "apps", "repository up-to-date")
+            .await;
         let object = self.world.get(KIND, "apps").await;
         assert_eq!(object["status"]["pullRequests"], json!(null));
         let tip = self.forge.with(|forge| forge.tip(BRANCH));
@@ -171,9 +179,7 @@ impl Requests {
         })
         .await;
         let words = format!("pull request {number} is open: ");
-        self.world
-            .until_ready(KIND, "apps", ("True", "Succeeded", &words))
-            .await;
+        self.world.until_well(KIND, "apps", &words).await;
     }
 
     fn pull(&self, number: u64) -> Option<Pull> {

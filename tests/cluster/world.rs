@@ -1,8 +1,9 @@
 //! A cluster with the definitions and the rights of `deploy/`, a registry, and a Git server.
 
 use std::{
+    collections::BTreeMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -25,6 +26,9 @@ use crate::{
     git_server::{GitServer, Running, git},
 };
 
+pub(crate) const REPOSITORY: &str = "ImageRepository";
+pub(crate) const POLICY: &str = "ImagePolicy";
+pub(crate) const AUTOMATION: &str = "ImageUpdateAutomation";
 pub(crate) const SYSTEM: &str = "tagwright-system";
 /// `bot:canary-s3cret`, in base64.
 pub(crate) const AUTHORIZATION: &str = "Basic Ym90OmNhbmFyeS1zM2NyZXQ=";
@@ -85,9 +89,20 @@ impl World {
         more: &[&str],
         variables: &[(&str, &str)],
     ) -> Bot {
+        self.bot_as(name, &self.kubeconfig, more, variables).await
+    }
+
+    /// The same, as another ServiceAccount.
+    pub(crate) async fn bot_as(
+        &self,
+        name: &str,
+        kubeconfig: &Path,
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Bot {
         let folder = self.cluster.folder();
         let arguments = [&["--log-level=debug"], more].concat();
-        let bot = Bot::start(folder, name, &self.kubeconfig, &arguments, variables);
+        let bot = Bot::start(folder, name, kubeconfig, &arguments, variables);
         until("the controller is ready", || bot.is_ready()).await;
         bot
     }
@@ -306,6 +321,24 @@ impl World {
         serde_json::to_value(object.expect("the object is there")).expect("it is JSON")
     }
 
+    /// Waits until an object is well, and says so in words that hold these.
+    pub(crate) async fn until_well(&self, kind: &str, namespace: &str, words: &str) {
+        let well = ("True", "Succeeded", words);
+        self.until_ready(kind, namespace, well).await;
+    }
+
+    /// Waits until an object is not well, for a reason, and says so in words that hold these.
+    pub(crate) async fn until_unwell(
+        &self,
+        kind: &str,
+        namespace: &str,
+        reason: &str,
+        words: &str,
+    ) {
+        let unwell = ("False", reason, words);
+        self.until_ready(kind, namespace, unwell).await;
+    }
+
     /// Waits until the Ready condition is what it has to be: its status, its reason, and a part of
     /// its message.
     pub(crate) async fn until_ready(
@@ -328,8 +361,26 @@ impl World {
         }
     }
 
-    /// The messages of the events about `kind`.
-    pub(crate) async fn events(&self, kind: &str, namespace: &str) -> Vec<String> {
+    /// The columns that `kubectl get -o wide` prints.
+    pub(crate) async fn columns(&self, plural: &str, namespace: &str) -> Vec<String> {
+        let path = format!("/apis/image.toolkit.fluxcd.io/v1/namespaces/{namespace}/{plural}");
+        let request = http::Request::get(path)
+            .header("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+            .body(Vec::new());
+        let table = self
+            .client
+            .request::<Value>(request.expect("a request"))
+            .await;
+        let table = table.expect("objects can be printed");
+        let columns = table["columnDefinitions"].as_array();
+        let names = columns
+            .into_iter()
+            .flatten()
+            .filter_map(|it| it["name"].as_str());
+        names.map(str::to_owned).collect()
+    }
+
+    async fn events_about(&self, kind: &str, namespace: &str) -> Vec<Event> {
         let api = Api::<Event>::namespaced(self.client.clone(), namespace);
         let events = api
             .list(&ListParams::default())
@@ -337,6 +388,22 @@ impl World {
             .expect("events can be listed");
         let own = events.items.into_iter();
         let own = own.filter(|it| it.involved_object.kind.as_deref() == Some(kind));
+        own.collect()
+    }
+
+    /// The annotations of the events about `kind`.
+    pub(crate) async fn event_annotations(
+        &self,
+        kind: &str,
+        namespace: &str,
+    ) -> Vec<BTreeMap<String, String>> {
+        let events = self.events_about(kind, namespace).await.into_iter();
+        events.filter_map(|it| it.metadata.annotations).collect()
+    }
+
+    /// The messages of the events about `kind`.
+    pub(crate) async fn events(&self, kind: &str, namespace: &str) -> Vec<String> {
+        let own = self.events_about(kind, namespace).await.into_iter();
         own.map(|it| {
             format!(
                 "{} {}",
