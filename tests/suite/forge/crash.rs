@@ -1,7 +1,11 @@
 //! The run is ended after every single call, of Git and of the forge, and the next run goes on.
 //!
-//! `TAGWRIGHT_CRASHES=100 cargo test --test suite forge::crash` goes through each point a hundred times;
-//! from the second time on, the run that goes on is ended too, at a point of its own.
+//! A request is opened, brought up to date and taken back, and each of the three is ended after its first
+//! call, after its second, and so on until there are no more. `TAGWRIGHT_CRASHES=100 cargo test --test
+//! suite forge::crash` goes on with calls that dice draw, the runs that go on are ended too, until on each
+//! forge every kind of call was a hundred times the last one.
+
+use std::collections::BTreeMap;
 
 use super::{
     fake::{Product, Stage},
@@ -21,143 +25,215 @@ enum Manner {
     Staged,
 }
 
-impl Manner {
-    async fn world(self, product: Product) -> World {
+/// What a run is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Act {
+    Open,
+    Update,
+    Withdraw,
+}
+
+/// A moment at which a run can be ended.
+#[derive(Clone, Debug)]
+struct Point {
+    act: Act,
+    after: usize,
+    /// What was asked last.
+    call: String,
+}
+
+/// One forge, and what has ended on it.
+struct Matrix {
+    world: World,
+    manner: Manner,
+    /// How often each kind of call was the last.
+    ends: BTreeMap<String, u64>,
+    /// How many versions there were.
+    minor: usize,
+    dice: fastrand::Rng,
+}
+
+impl Matrix {
+    async fn new(product: Product, manner: Manner) -> Self {
         let world = World::new(product).await;
-        match self {
-            Self::Decorated => world,
-            Self::Staged => world.saying("commitBy: forge, labels: [images]"),
+        Self {
+            world: match manner {
+                Manner::Decorated => world,
+                Manner::Staged => world.saying("commitBy: forge, labels: [images]"),
+            },
+            manner,
+            ends: BTreeMap::new(),
+            minor: 0,
+            dice: fastrand::Rng::with_seed(8),
         }
     }
-}
 
-fn rounds() -> u64 {
-    let rounds = std::env::var("TAGWRIGHT_CRASHES").ok();
-    rounds.and_then(|it| it.parse().ok()).unwrap_or(1)
-}
-
-/// Runs until the fuse burns; whether it did.
-async fn crash(world: &World, after: usize) -> bool {
-    world.fuse.set(Some(after));
-    let burnt = tokio::select! {
-        () = world.fuse.burnt() => true,
-        _ = world.run() => false,
-    };
-    world.fuse.set(None);
-    burnt
-}
-
-/// Ends one run after so many calls, in later rounds another one too, and lets the last one finish.
-async fn interrupted(world: &World, after: usize, round: u64) -> bool {
-    let has_crashed = crash(world, after).await;
-    if round > 0 {
-        let mut dice = fastrand::Rng::with_seed(round * 1000 + after as u64);
-        crash(world, dice.usize(1..25)).await;
+    /// Runs until so many calls were carried out, the last of which is never answered, and gives that
+    /// one; nothing where the run makes fewer calls.
+    async fn crash(&mut self, after: usize) -> Option<String> {
+        self.world.fuse.set(Some(after));
+        let call = tokio::select! {
+            call = self.world.fuse.burnt() => Some(call),
+            _ = self.world.run() => None,
+        };
+        self.world.fuse.set(None);
+        assert!(self.world.forge(|it| it.open_count()) <= 1);
+        *self.ends.entry(call.clone()?).or_default() += 1;
+        call
     }
-    assert!(world.forge(|it| it.open_count()) <= 1);
-    world.run().await;
-    has_crashed
-}
 
-async fn check_opened(product: Product, manner: Manner) {
-    for round in 0..rounds() {
+    /// Goes through one act, which is ended after so many calls, then perhaps again, and at last not.
+    async fn play(&mut self, act: Act, after: Option<usize>) -> Option<Point> {
+        self.minor += 1;
+        let newest = format!("1.{}.0", self.minor);
+        let tags = ["1.0.0", newest.as_str()];
+        let tags = if act == Act::Withdraw {
+            &tags[..1]
+        } else {
+            &tags
+        };
+        self.world.tags("web", tags);
+        let mut point = None;
+        if let Some(after) = after
+            && let Some(call) = self.crash(after).await
+        {
+            point = Some(Point { act, after, call });
+            while self.dice.bool() {
+                let after = self.dice.usize(1..25);
+                self.crash(after).await;
+            }
+        }
+        self.world.run().await;
+        let place = format!("{:?} {:?} {point:?}", self.world.product, self.manner);
+        match act {
+            Act::Open | Act::Update => assert_offered(&self.world, &newest, &place),
+            Act::Withdraw => assert_withdrawn(&self.world, &place),
+        }
+        point
+    }
+
+    /// Ends each act after each of its calls, once. The act that opens comes along for the others.
+    async fn every_point(&mut self) -> Vec<Point> {
+        let mut points = Vec::new();
+        let mut acts = vec![Act::Open, Act::Update, Act::Withdraw];
         for after in 1..MAX_CALLS {
-            let place = format!("{product:?} {manner:?} after {after}, round {round}");
-            let world = manner.world(product).await;
-            world.tags("web", &["1.0.0", "1.1.0"]);
-            let has_crashed = interrupted(&world, after, round).await;
-            let open = world.forge(|it| it.pulls.clone());
-            assert_eq!(open.len(), 1, "{place}");
-            assert_eq!(
-                open[0].labels == ["images"],
-                product.has_labels(),
-                "{place}"
-            );
-            assert!(
-                world.file(BRANCH, "apps/web.yaml").contains("1.1.0"),
-                "{place}"
-            );
-            assert_eq!(world.tip(STAGING), None, "{place}: no orphan");
-            world.assert_sound();
-            if !has_crashed {
-                assert!(after > 6, "a run makes more calls than {after}");
-                break;
+            self.world.forget_requests();
+            let mut longer = Vec::new();
+            for act in acts {
+                let point = self.play(act, Some(after)).await;
+                if point.is_some() || act == Act::Open {
+                    longer.push(act);
+                }
+                points.extend(point);
+            }
+            if points.last().is_none_or(|it| it.after < after) {
+                return points;
+            }
+            acts = longer;
+        }
+        panic!("a run makes more than {MAX_CALLS} calls: {points:?}");
+    }
+
+    /// Ends acts at random points until every kind of call was the last so many times.
+    async fn again(&mut self, points: &[Point], times: u64) {
+        loop {
+            let is_rare = |it: &&Point| self.ends.get(&it.call).is_none_or(|it| *it < times);
+            let rare = points.iter().filter(is_rare).cloned().collect::<Vec<_>>();
+            if rare.is_empty() {
+                return;
+            }
+            self.world.forget_requests();
+            for act in [Act::Open, Act::Update, Act::Withdraw] {
+                let mut draws = rare.iter().filter(|it| it.act == act);
+                let draw = draws.nth(self.dice.usize(..draws.clone().count().max(1)));
+                match draw {
+                    None if act != Act::Open => {}
+                    draw => {
+                        let done = self.play(act, draw.map(|it| it.after)).await;
+                        let done = done.map(|it| it.call);
+                        assert_eq!(done.as_ref(), draw.map(|it| &it.call), "one way, always");
+                    }
+                }
             }
         }
     }
 }
 
-async fn check_withdrawn(product: Product) {
-    for round in 0..rounds() {
-        for after in 1..MAX_CALLS {
-            let place = format!("{product:?} after {after}, round {round}");
-            let world = Manner::Decorated.world(product).await;
-            world.tags("web", &["1.0.0", "1.1.0"]);
-            world.run().await;
-            world.tags("web", &["1.0.0"]);
-            let has_crashed = interrupted(&world, after, round).await;
-            let pull = world.pull(1);
-            assert_eq!(pull.state, Stage::Closed, "{place}");
-            // A word may be said again where its answer was lost, and is never missing.
-            assert!((1..=3).contains(&pull.comments.len()), "{place}");
-            assert_eq!(world.tip(BRANCH), None, "{place}: no orphan");
-            if !has_crashed {
-                break;
-            }
-        }
+/// There is one request with everything that was asked for, and one branch, which says `version`.
+#[track_caller]
+fn assert_offered(world: &World, version: &str, place: &str) {
+    let pulls = world.forge(|it| it.pulls.clone());
+    assert_eq!(pulls.len(), 1, "{place}: {pulls:#?}");
+    let pull = &pulls[0];
+    assert_eq!(pull.state, Stage::Open, "{place}");
+    assert!(pull.body.contains(version), "{place}: {}", pull.body);
+    let is_labelled = pull.labels == ["images"];
+    assert_eq!(is_labelled, world.product.has_labels(), "{place}");
+    let file = world.file(BRANCH, "apps/web.yaml");
+    assert!(file.contains(version), "{place}: {file}");
+    assert_eq!(world.tip(STAGING), None, "{place}: no orphan");
+    world.assert_sound();
+}
+
+#[track_caller]
+fn assert_withdrawn(world: &World, place: &str) {
+    let pull = world.pull(1);
+    assert_eq!(pull.state, Stage::Closed, "{place}");
+    // A word may be said again where its answer was lost, and is never missing.
+    assert!(!pull.comments.is_empty(), "{place}");
+    assert_eq!(world.forge(|it| it.pulls.len()), 1, "{place}");
+    let branches = (world.tip(BRANCH), world.tip(STAGING));
+    assert_eq!(branches, (None, None), "{place}: no orphan");
+    world.assert_sound();
+}
+
+async fn check(product: Product, manner: Manner) {
+    let mut matrix = Matrix::new(product, manner).await;
+    let points = matrix.every_point().await;
+    assert!(points.len() > 20, "there are more calls: {points:#?}");
+    if let Ok(times) = std::env::var("TAGWRIGHT_CRASHES") {
+        matrix
+            .again(&points, times.parse().expect("a number"))
+            .await;
     }
 }
 
 #[tokio::test]
-async fn a_request_is_opened_once_on_github_whatever_call_was_the_last() {
-    check_opened(Product::Github, Manner::Decorated).await;
+async fn on_github_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::Github, Manner::Decorated).await;
 }
 
 #[tokio::test]
-async fn a_request_is_opened_once_on_gitlab_whatever_call_was_the_last() {
-    check_opened(Product::Gitlab, Manner::Decorated).await;
+async fn on_github_a_commit_of_its_own_leaves_no_orphan_whatever_call_was_the_last() {
+    check(Product::Github, Manner::Staged).await;
 }
 
 #[tokio::test]
-async fn a_request_is_opened_once_on_gitea_whatever_call_was_the_last() {
-    check_opened(Product::Gitea, Manner::Decorated).await;
+async fn on_gitlab_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::Gitlab, Manner::Decorated).await;
 }
 
 #[tokio::test]
-async fn a_request_is_opened_once_on_bitbucket_whatever_call_was_the_last() {
-    check_opened(Product::BitbucketCloud, Manner::Decorated).await;
-    check_opened(Product::BitbucketDataCenter, Manner::Decorated).await;
+async fn on_gitlab_a_commit_of_its_own_leaves_no_orphan_whatever_call_was_the_last() {
+    check(Product::Gitlab, Manner::Staged).await;
 }
 
 #[tokio::test]
-async fn a_request_is_opened_once_on_azure_whatever_call_was_the_last() {
-    check_opened(Product::AzureDevops, Manner::Decorated).await;
+async fn on_gitea_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::Gitea, Manner::Decorated).await;
 }
 
 #[tokio::test]
-async fn a_commit_of_github_leaves_no_orphan_whatever_call_was_the_last() {
-    check_opened(Product::Github, Manner::Staged).await;
+async fn on_bitbucket_cloud_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::BitbucketCloud, Manner::Decorated).await;
 }
 
 #[tokio::test]
-async fn a_commit_of_gitlab_leaves_no_orphan_whatever_call_was_the_last() {
-    check_opened(Product::Gitlab, Manner::Staged).await;
+async fn on_bitbucket_data_center_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::BitbucketDataCenter, Manner::Decorated).await;
 }
 
 #[tokio::test]
-async fn a_request_is_taken_back_whatever_call_was_the_last() {
-    for product in [Product::Github, Product::Gitlab, Product::Gitea] {
-        check_withdrawn(product).await;
-    }
-}
-
-#[tokio::test]
-async fn a_request_is_taken_back_elsewhere_whatever_call_was_the_last() {
-    for product in [
-        Product::BitbucketCloud,
-        Product::BitbucketDataCenter,
-        Product::AzureDevops,
-    ] {
-        check_withdrawn(product).await;
-    }
+async fn on_azure_devops_a_request_lives_on_whatever_call_was_the_last() {
+    check(Product::AzureDevops, Manner::Decorated).await;
 }

@@ -149,6 +149,14 @@ impl Call {
         (&self.method, self.path.iter().map(String::as_str).collect())
     }
 
+    /// The call without the numbers of requests and comments.
+    fn kind(&self) -> String {
+        let is_number = |it: &str| it.chars().all(|it| it.is_ascii_digit());
+        let parts = self.path.iter().map(String::as_str);
+        let parts = parts.map(|it| if is_number(it) { "*" } else { it });
+        format!("{} /{}", self.method, parts.collect::<Vec<_>>().join("/"))
+    }
+
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
@@ -334,6 +342,7 @@ fn fits(pattern: &str, call: &Call) -> bool {
 #[derive(Default)]
 pub(crate) struct Fuse {
     left: Mutex<Option<usize>>,
+    last: Mutex<String>,
     burnt: Notify,
 }
 
@@ -344,7 +353,7 @@ impl Fuse {
     }
 
     /// A call was carried out.
-    pub(crate) async fn burn(&self) {
+    pub(crate) async fn burn(&self, call: &str) {
         let is_over = {
             let mut left = self.left.lock().expect("no test panicked here");
             match left.as_mut() {
@@ -357,13 +366,16 @@ impl Fuse {
             }
         };
         if is_over {
+            call.clone_into(&mut self.last.lock().expect("no test panicked here"));
             self.burnt.notify_one();
             std::future::pending::<()>().await;
         }
     }
 
-    pub(crate) async fn burnt(&self) {
+    /// Waits until the last call was carried out, and gives its kind.
+    pub(crate) async fn burnt(&self) -> String {
         self.burnt.notified().await;
+        self.last.lock().expect("no test panicked here").clone()
     }
 }
 
@@ -480,7 +492,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     } else {
         (401, json!({"message": format!("who is {given:?}?")}))
     };
-    shared.fuse.burn().await;
+    shared.fuse.burn(&call.kind()).await;
     let mut response = Response::builder()
         .status(StatusCode::from_u16(status).expect("a status"))
         .header("content-type", "application/json");

@@ -311,6 +311,13 @@ impl World {
         });
     }
 
+    /// Removes every request, and the branch: the forge is as it was at first.
+    pub(crate) fn forget_requests(&self) {
+        self.forge(|forge| forge.pulls.clear());
+        // Where a request was taken back, the branch is gone already.
+        let _ = fs::remove_file(self.repository().join("refs/heads").join(BRANCH));
+    }
+
     pub(crate) fn close_by_hand(&self, number: u64) {
         self.forge(|forge| {
             forge.pull(&number.to_string()).expect("it is there").state = Stage::Closed;
@@ -372,7 +379,7 @@ impl Remote for Fused {
         requests: &[Request],
     ) -> Result<Vec<Result<Snapshot, RemoteError>>, RemoteError> {
         let result = self.remote.read_all(requests).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git read").await;
         result
     }
 
@@ -381,7 +388,7 @@ impl Remote for Fused {
         chains: &[Chain<'_>],
     ) -> Result<Vec<Result<Vec<Pushed>, RemoteError>>, RemoteError> {
         let result = self.remote.push_all(chains).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git push").await;
         result
     }
 
@@ -392,19 +399,19 @@ impl Remote for Fused {
         paths: &BTreeSet<String>,
     ) -> Result<Vec<OwnCommit>, RemoteError> {
         let result = self.remote.history(source, snapshot, paths).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git history").await;
         result
     }
 
     async fn branches(&self, source: &Source) -> Result<BTreeSet<Branch>, RemoteError> {
         let result = self.remote.branches(source).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git branches").await;
         result
     }
 
     async fn tree(&self, chain: &Chain<'_>) -> Result<String, RemoteError> {
         let result = self.remote.tree(chain).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git tree").await;
         result
     }
 
@@ -415,13 +422,13 @@ impl Remote for Fused {
         commit: &CommitId,
     ) -> Result<(), RemoteError> {
         let result = self.remote.point(source, expected, commit).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git point").await;
         result
     }
 
     async fn remove(&self, source: &Source, tip: &CommitId) -> Result<(), RemoteError> {
         let result = self.remote.remove(source, tip).await;
-        self.fuse.burn().await;
+        self.fuse.burn("git remove").await;
         result
     }
 }
