@@ -64,7 +64,7 @@ impl Request {
 
     /// Writes the plan into our comment.
     pub(super) async fn tell(self, report: &RunReport) -> Result<Said, ForgeError> {
-        let text = plan_comment(report, self.place.kind.body_limit());
+        let text = plan_comment(report, self.place.kind.comment_limit());
         let number = self.number;
         let forge = AnyForge::new(Egress::new(), forge_with_token(self.place, self.token));
         let said = standing::say(&forge, number, KEY, &text).await?;
@@ -87,6 +87,23 @@ fn of_job(variable: impl Fn(&str) -> Option<String>) -> Result<String, Trouble> 
         variable("CI_MERGE_REQUEST_IID"),
     ) {
         return Ok(format!("{project}/-/merge_requests/{number}"));
+    }
+    if let (Some(project), Some(number)) = (
+        variable("BITBUCKET_REPO_FULL_NAME"),
+        variable("BITBUCKET_PR_ID"),
+    ) {
+        return Ok(format!(
+            "https://bitbucket.org/{project}/pull-requests/{number}"
+        ));
+    }
+    // Pipelines of Azure also build what lies on GitHub, and its requests have other numbers there.
+    if variable("BUILD_REPOSITORY_PROVIDER").as_deref() == Some("TfsGit")
+        && let (Some(project), Some(number)) = (
+            variable("BUILD_REPOSITORY_URI"),
+            variable("SYSTEM_PULLREQUEST_PULLREQUESTID"),
+        )
+    {
+        return Ok(format!("{project}/pullrequest/{number}"));
     }
     let event = match variable("GITHUB_EVENT_PATH") {
         Some(path) => event(&path)?,
@@ -111,4 +128,48 @@ pub(super) fn event(path: &str) -> Result<Value, Trouble> {
     };
     let bytes = once::read_bounded(path.as_ref(), MAX_EVENT).map_err(|it| unreadable(&it))?;
     serde_json::from_slice(&bytes).map_err(|it| unreadable(&it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_tells_its_request_by_its_services_variables() {
+        let check = |variables: &[(&str, &str)], expected: Option<&str>| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(key, _)| *key == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            assert_eq!(of_job(variable).ok().as_deref(), expected, "{variables:?}");
+        };
+        check(
+            &[
+                ("CI_MERGE_REQUEST_PROJECT_URL", "https://gitlab.com/a/b"),
+                ("CI_MERGE_REQUEST_IID", "7"),
+            ],
+            Some("https://gitlab.com/a/b/-/merge_requests/7"),
+        );
+        check(
+            &[
+                ("BITBUCKET_REPO_FULL_NAME", "acme/fleet"),
+                ("BITBUCKET_PR_ID", "4"),
+            ],
+            Some("https://bitbucket.org/acme/fleet/pull-requests/4"),
+        );
+        let azure = [
+            ("BUILD_REPOSITORY_PROVIDER", "TfsGit"),
+            (
+                "BUILD_REPOSITORY_URI",
+                "https://acme@dev.azure.com/acme/ops/_git/fleet",
+            ),
+            ("SYSTEM_PULLREQUEST_PULLREQUESTID", "6"),
+        ];
+        check(
+            &azure,
+            Some("https://acme@dev.azure.com/acme/ops/_git/fleet/pullrequest/6"),
+        );
+        check(&azure[1..], None);
+        check(&[("BITBUCKET_REPO_FULL_NAME", "acme/fleet")], None);
+    }
 }

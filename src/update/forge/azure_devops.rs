@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness, Request,
-    State, Text,
+    Access, Comment, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness,
+    Request, State, Text,
     client::{Client, MAX_PAGES},
 };
 use crate::{
@@ -28,8 +28,8 @@ pub struct AzureDevops {
 }
 
 #[derive(Debug, Deserialize)]
-struct Page {
-    value: Vec<Pull>,
+struct Page<T> {
+    value: Vec<T>,
 }
 
 /// A pull request, as the API writes it.
@@ -66,6 +66,25 @@ struct Connection {
 #[derive(Debug, Deserialize)]
 struct Identity {
     id: String,
+}
+
+/// A conversation, as the API writes it: a comment and the answers to it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Thread {
+    id: u64,
+    #[serde(default)]
+    comments: Vec<Remark>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Remark {
+    id: u64,
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    is_deleted: bool,
 }
 
 impl AzureDevops {
@@ -128,7 +147,7 @@ impl AzureDevops {
             let mut query = vec![("$top", "100"), ("$skip", skip.as_str())];
             query.extend(filter);
             let found = self.client.get(attempt, self.url(&[], &query)).await?;
-            let found = found.read::<Page>()?.value;
+            let found = found.read::<Page<Pull>>()?.value;
             let is_last = found.len() < PAGE;
             for pull in found.into_iter().filter(|it| it.fork_source.is_none()) {
                 let description = pull.description.as_deref().unwrap_or_default();
@@ -297,6 +316,30 @@ impl Forge for AzureDevops {
         });
         let url = self.of_request(number, &["threads"]);
         self.client.post(&attempt, url, body).await.map(drop)
+    }
+
+    /// A comment is called by its thread and by its place in it; all threads are on one page.
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on pull request {number}");
+        let url = self.of_request(number, &["threads"]);
+        let threads = self.client.get(&attempt, url).await?;
+        let mut comments = Vec::new();
+        for thread in threads.read::<Page<Thread>>()?.value {
+            let kept = thread.comments.into_iter().filter(|it| !it.is_deleted);
+            comments.extend(kept.map(|it| Comment {
+                id: format!("{}/{}", thread.id, it.id),
+                text: it.content.unwrap_or_default(),
+            }));
+        }
+        Ok(comments)
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on pull request {number}");
+        let (thread, id) = comment.id.split_once('/').unwrap_or((&comment.id, "1"));
+        let url = self.of_request(number, &["threads", thread, "comments", id]);
+        let body = json!({"content": text});
+        self.client.patch(&attempt, url, body).await.map(drop)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

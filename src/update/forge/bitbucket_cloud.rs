@@ -1,12 +1,13 @@
 //! Bitbucket Cloud: REST 2.0. It has neither labels nor assignees nor milestones on pull requests.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, NewRequest, Readiness, Request, State, Text,
+    Access, Comment, Decoration, Forge, ForgeError, Merge, NewRequest, Readiness, Request, State,
+    Text,
     client::{Client, MAX_PAGES},
 };
 use crate::{
@@ -21,8 +22,8 @@ pub struct BitbucketCloud {
 }
 
 #[derive(Debug, Deserialize)]
-struct Page {
-    values: Vec<Pull>,
+struct Page<T> {
+    values: Vec<T>,
     next: Option<String>,
 }
 
@@ -70,6 +71,21 @@ struct Repository {
     full_name: String,
 }
 
+/// A comment, as the API writes it.
+#[derive(Debug, Deserialize)]
+struct Remark {
+    id: u64,
+    content: Content,
+    #[serde(default)]
+    deleted: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Content {
+    #[serde(default)]
+    raw: Option<String>,
+}
+
 impl BitbucketCloud {
     /// A repository, reached by `egress`.
     pub fn new(egress: Egress, access: Access) -> Self {
@@ -101,32 +117,38 @@ impl BitbucketCloud {
         filter: &[(&str, &str)],
     ) -> Result<Vec<Request>, ForgeError> {
         let name = self.client.access.place.project.join("/");
-        let mut requests = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let page = page.to_string();
-            let mut query = vec![
-                ("pagelen", "50"),
-                ("page", page.as_str()),
-                ("sort", "-created_on"),
-            ];
+        let page = |page: &str| {
+            let mut query = vec![("pagelen", "50"), ("page", page), ("sort", "-created_on")];
             query.extend(filter);
-            let reply = self
-                .client
-                .get(attempt, self.url(&["pullrequests"], &query))
-                .await?;
+            self.url(&["pullrequests"], &query)
+        };
+        let pulls = self.pages::<Pull>(attempt, page).await?;
+        let own = pulls.into_iter().filter(|it| {
+            let repository = it.source.repository.as_ref();
+            repository.is_some_and(|it| it.full_name.eq_ignore_ascii_case(&name))
+        });
+        let mut requests = own.map(request).collect::<Vec<_>>();
+        requests.sort_by_key(|it| std::cmp::Reverse(it.number));
+        Ok(requests)
+    }
+
+    /// Reads a list page by page. Where the next page is, we know; only whether there is one is the
+    /// server's to say.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        attempt: &str,
+        page: impl Fn(&str) -> Url,
+    ) -> Result<Vec<T>, ForgeError> {
+        let mut all = Vec::new();
+        for number in 1..=MAX_PAGES {
+            let reply = self.client.get(attempt, page(&number.to_string())).await?;
             let Page { values, next } = reply.read()?;
-            let own = values.into_iter().filter(|it| {
-                let repository = it.source.repository.as_ref();
-                repository.is_some_and(|it| it.full_name.eq_ignore_ascii_case(&name))
-            });
-            requests.extend(own.map(request));
-            // Where the next page is, we know; only whether there is one is the server's to say.
+            all.extend(values);
             if next.is_none() {
                 break;
             }
         }
-        requests.sort_by_key(|it| std::cmp::Reverse(it.number));
-        Ok(requests)
+        Ok(all)
     }
 
     async fn pull(&self, attempt: &str, request: &Request) -> Result<Pull, ForgeError> {
@@ -256,6 +278,29 @@ impl Forge for BitbucketCloud {
         let url = self.of_request(number, &["comments"]);
         let body = json!({"content": {"raw": text}});
         self.client.post(&attempt, url, body).await.map(drop)
+    }
+
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on pull request {number}");
+        let page = |page: &str| {
+            let mut url = self.of_request(number, &["comments"]);
+            let query = [("pagelen", "100"), ("page", page), ("sort", "created_on")];
+            url.query_pairs_mut().extend_pairs(query);
+            url
+        };
+        let found = self.pages::<Remark>(&attempt, page).await?.into_iter();
+        let found = found.filter(|it| !it.deleted).map(|it| Comment {
+            id: it.id.to_string(),
+            text: it.content.raw.unwrap_or_default(),
+        });
+        Ok(found.collect())
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on pull request {number}");
+        let url = self.of_request(number, &["comments", &comment.id]);
+        let body = json!({"content": {"raw": text}});
+        self.client.put(&attempt, url, body).await.map(drop)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

@@ -2,13 +2,13 @@
 //! pull requests, and numbers every state of one: an edit of an older state is refused.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Access, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness, Request,
-    State, Text,
+    Access, Comment, Decoration, Forge, ForgeError, Merge, MergeMethod, NewRequest, Readiness,
+    Request, State, Text,
     client::{Client, MAX_PAGES},
 };
 use crate::{
@@ -24,8 +24,8 @@ pub struct BitbucketDataCenter {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Page {
-    values: Vec<Pull>,
+struct Page<T> {
+    values: Vec<T>,
     #[serde(rename = "isLastPage")]
     is_last: bool,
     next_page_start: Option<u64>,
@@ -72,6 +72,25 @@ struct Project {
     key: String,
 }
 
+/// What has happened to a pull request; comments are a part of it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Activity {
+    #[serde(default)]
+    comment_action: Option<String>,
+    #[serde(default)]
+    comment: Option<Remark>,
+}
+
+/// A comment, as the API writes it.
+#[derive(Debug, Deserialize)]
+struct Remark {
+    id: u64,
+    version: u64,
+    #[serde(default)]
+    text: String,
+}
+
 impl BitbucketDataCenter {
     /// A repository, reached by `egress`.
     pub fn new(egress: Egress, access: Access) -> Self {
@@ -100,35 +119,40 @@ impl BitbucketDataCenter {
         filter: &[(&str, &str)],
     ) -> Result<Vec<Request>, ForgeError> {
         let (project, name) = self.project();
-        let (mut requests, mut start) = (Vec::new(), 0);
+        let filter = [filter, &[("order", "NEWEST")]].concat();
+        let pulls = self.pages::<Pull>(attempt, &[], &filter).await?;
+        let own = pulls.into_iter().filter(|it| {
+            let repository = it.from_ref.repository.as_ref();
+            repository.is_some_and(|it| {
+                it.slug.eq_ignore_ascii_case(name) && it.project.key.eq_ignore_ascii_case(project)
+            })
+        });
+        let mut requests = own.map(request).collect::<Vec<_>>();
+        requests.sort_by_key(|it| std::cmp::Reverse(it.number));
+        Ok(requests)
+    }
+
+    /// Reads a list page by page; where the next one begins is the server's to say.
+    async fn pages<T: DeserializeOwned>(
+        &self,
+        attempt: &str,
+        rest: &[&str],
+        filter: &[(&str, &str)],
+    ) -> Result<Vec<T>, ForgeError> {
+        let (mut all, mut start) = (Vec::new(), 0);
         for _ in 0..MAX_PAGES {
             let from = start.to_string();
-            let mut query = vec![
-                ("limit", "100"),
-                ("start", from.as_str()),
-                ("order", "NEWEST"),
-            ];
+            let mut query = vec![("limit", "100"), ("start", from.as_str())];
             query.extend(filter);
-            let page = self
-                .client
-                .get(attempt, self.url(&[], &query))
-                .await?
-                .read::<Page>()?;
-            let own = page.values.into_iter().filter(|it| {
-                let repository = it.from_ref.repository.as_ref();
-                repository.is_some_and(|it| {
-                    it.slug.eq_ignore_ascii_case(name)
-                        && it.project.key.eq_ignore_ascii_case(project)
-                })
-            });
-            requests.extend(own.map(request));
+            let reply = self.client.get(attempt, self.url(rest, &query)).await?;
+            let page = reply.read::<Page<T>>()?;
+            all.extend(page.values);
             match page.next_page_start.filter(|_| !page.is_last) {
                 Some(next) => start = next,
                 None => break,
             }
         }
-        requests.sort_by_key(|it| std::cmp::Reverse(it.number));
-        Ok(requests)
+        Ok(all)
     }
 
     async fn pull(&self, attempt: &str, request: &Request) -> Result<Pull, ForgeError> {
@@ -311,6 +335,33 @@ impl Forge for BitbucketDataCenter {
             .post(&attempt, url, json!({"text": text}))
             .await
             .map(drop)
+    }
+
+    /// The list of comments is one of those on files; those on the whole are among what has happened.
+    async fn comments(&self, number: u64) -> Result<Vec<Comment>, ForgeError> {
+        let attempt = format!("read the comments on pull request {number}");
+        let rest = [&number.to_string(), "activities"];
+        let found = self.pages::<Activity>(&attempt, &rest, &[]).await?;
+        let added = found
+            .into_iter()
+            .filter(|it| it.comment_action.as_deref() == Some("ADDED"));
+        let comments = added.filter_map(|it| it.comment).map(|it| Comment {
+            id: it.id.to_string(),
+            text: it.text,
+        });
+        let mut comments = comments.collect::<Vec<_>>();
+        // What has happened is told from the newest to the oldest.
+        comments.reverse();
+        Ok(comments)
+    }
+
+    async fn reword(&self, number: u64, comment: &Comment, text: &str) -> Result<(), ForgeError> {
+        let attempt = format!("rewrite our comment on pull request {number}");
+        let url = self.url(&[&number.to_string(), "comments", &comment.id], &[]);
+        let reply = self.client.get(&attempt, url.clone()).await?;
+        let version = reply.read::<Remark>()?.version;
+        let body = json!({"version": version, "text": text});
+        self.client.put(&attempt, url, body).await.map(drop)
     }
 
     async fn close(&self, request: &Request) -> Result<(), ForgeError> {

@@ -94,14 +94,7 @@ pub trait Forge: Sync {
     fn comments(
         &self,
         number: u64,
-    ) -> impl Future<Output = Result<Vec<Comment>, ForgeError>> + Send {
-        async move {
-            Err(ForgeError::Refused {
-                attempt: format!("read the comments on request {number}"),
-                reason: "we do not know how this forge lists them".to_owned(),
-            })
-        }
-    }
+    ) -> impl Future<Output = Result<Vec<Comment>, ForgeError>> + Send;
 
     /// Gives a comment other words.
     fn reword(
@@ -109,15 +102,7 @@ pub trait Forge: Sync {
         number: u64,
         comment: &Comment,
         text: &str,
-    ) -> impl Future<Output = Result<(), ForgeError>> + Send {
-        let _ = (comment, text);
-        async move {
-            Err(ForgeError::Refused {
-                attempt: format!("rewrite a comment on request {number}"),
-                reason: "we do not know how this forge does it".to_owned(),
-            })
-        }
-    }
+    ) -> impl Future<Output = Result<(), ForgeError>> + Send;
 
     /// Makes a commit in the forge's own name, and with its signature, on a branch that ends in
     /// `parent`.

@@ -96,6 +96,14 @@ impl Kind {
         }
     }
 
+    /// How many bytes a comment may have.
+    pub fn comment_limit(self) -> usize {
+        match self {
+            Self::BitbucketDataCenter => 28_000,
+            _ => 60_000,
+        }
+    }
+
     /// Whether the forge merges by itself when asked to.
     pub fn merges(self) -> bool {
         self != Self::BitbucketCloud

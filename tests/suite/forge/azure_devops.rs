@@ -4,6 +4,10 @@ use serde_json::{Value, json};
 
 use super::fake::{Call, Forge, Pull, Reply, Stage};
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one arm for each call, as in the product's own reference"
+)]
 pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
     let (method, path) = call.parts();
     if path.as_slice() == ["_apis", "connectionData"] {
@@ -102,6 +106,23 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
         ("POST", [number, "threads"]) => {
             let text = call.text("/comments/0/content");
             with(forge, number, |pull| pull.comments.extend(text))
+        }
+        ("GET", [number, "threads"]) => {
+            let notes = forge.notes(number).into_iter();
+            let threads = notes.map(|(id, text)| {
+                let gone = json!({"id": 2, "isDeleted": true});
+                json!({"id": id, "comments": [{"id": 1, "content": text}, gone]})
+            });
+            (200, json!({"value": threads.collect::<Value>()}))
+        }
+        ("PATCH", [_, "threads", id, "comments", "1"]) => {
+            match (forge.note(id), call.text("/content")) {
+                (Some(words), Some(text)) => {
+                    *words = text;
+                    (200, json!({}))
+                }
+                _ => (404, json!({"message": "TF401180"})),
+            }
         }
         _ => (404, json!({"message": format!("{method} {path:?}")})),
     }

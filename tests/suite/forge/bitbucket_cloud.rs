@@ -88,6 +88,49 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
             (200, shown(forge, &pull))
         }
         (
+            "GET",
+            [
+                "repositories",
+                "acme",
+                "fleet",
+                "pullrequests",
+                number,
+                "comments",
+            ],
+        ) => {
+            let notes = forge.notes(number).into_iter();
+            let notes = notes.map(|(id, text)| json!({"id": id, "content": {"raw": text}}));
+            let gone = json!({"id": 1, "content": {"raw": ""}, "deleted": true});
+            let values = std::iter::once(gone).chain(notes).collect::<Vec<_>>();
+            // As short as a page may be, so that there is more than one.
+            let page = call.query("page").and_then(|it| it.parse().ok());
+            let page = page.unwrap_or(1_usize);
+            let shown = values.get(page - 1).cloned();
+            let mut answer = json!({"values": shown.into_iter().collect::<Value>()});
+            if values.len() > page {
+                answer["next"] = json!("https://elsewhere.test/next");
+            }
+            (200, answer)
+        }
+        (
+            "PUT",
+            [
+                "repositories",
+                "acme",
+                "fleet",
+                "pullrequests",
+                _,
+                "comments",
+                id,
+            ],
+        ) => match (forge.note(id), call.text("/content/raw")) {
+            (Some(words), Some(text)) => {
+                *words = text;
+                (200, json!({}))
+            }
+            _ => (404, json!({"type": "error"})),
+        },
+        (
             "POST",
             [
                 "repositories",

@@ -107,6 +107,42 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
                 None => (404, json!({"errors": []})),
             }
         }
+        ("GET", [number, "activities"]) => {
+            let notes = forge.notes(number).into_iter().rev();
+            let told = notes.map(|(id, text)| {
+                json!({
+                    "action": "COMMENTED",
+                    "commentAction": "ADDED",
+                    "comment": {"id": id, "version": text.len(), "text": text},
+                })
+            });
+            let opened = json!({"action": "OPENED"});
+            let told = told.chain([opened]).collect::<Vec<_>>();
+            // As short as a page may be, so that there is more than one.
+            let start = call.query("start").and_then(|it| it.parse().ok());
+            let start = start.unwrap_or(0_usize);
+            let values = told.get(start).cloned().into_iter().collect::<Value>();
+            let is_last = start + 1 >= told.len();
+            let next = (!is_last).then_some(start + 1);
+            let answer = json!({"values": values, "isLastPage": is_last, "nextPageStart": next});
+            (200, answer)
+        }
+        ("GET", [_, "comments", id]) => match forge.note(id) {
+            Some(words) => {
+                let (version, text) = (words.len(), words.clone());
+                (200, json!({"id": 1, "version": version, "text": text}))
+            }
+            None => (404, json!({"errors": []})),
+        },
+        // A comment of an older version is not the one that was read.
+        ("PUT", [_, "comments", id]) => match (forge.note(id), call.text("/text")) {
+            (Some(words), Some(text)) if call.body["version"] == json!(words.len()) => {
+                *words = text;
+                (200, json!({}))
+            }
+            (Some(_), _) => (409, json!({"errors": []})),
+            (None, _) => (404, json!({"errors": []})),
+        },
         _ => (
             404,
             json!({"errors": [{"message": format!("{method} {path:?}")}]}),

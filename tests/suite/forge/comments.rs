@@ -2,7 +2,10 @@
 
 use std::{fs, process::Command, sync::Arc};
 
-use tagwright::fixture::{Fixture, RegistryServer};
+use tagwright::{
+    fixture::{Fixture, RegistryServer},
+    update::forge::standing::{self, Said},
+};
 
 use super::{
     fake::{Fuse, Product, Pull, Server, Trouble},
@@ -26,7 +29,7 @@ impl Desk {
         let fixture = Fixture::embedded("demo").expect("the demo's fixture");
         let registry = RegistryServer::start(fixture).await.expect("loopback");
         let (repository, fuse) = (world.repository(), Arc::new(Fuse::default()));
-        let forge = Server::start(product, &repository, "Bearer canary-1", fuse).await;
+        let forge = Server::start(product, &repository, product.authorization(), fuse).await;
         forge.with(|forge| {
             forge.pulls.push(Pull {
                 number: 1,
@@ -35,9 +38,12 @@ impl Desk {
             });
         });
         let path = match product {
+            Product::Github => "acme/fleet/pull/1",
             Product::Gitlab => "acme/fleet/-/merge_requests/1",
             Product::Gitea => "acme/fleet/pulls/1",
-            _ => "acme/fleet/pull/1",
+            Product::BitbucketCloud => "acme/fleet/pull-requests/1",
+            Product::BitbucketDataCenter => "projects/acme/repos/fleet/pull-requests/1",
+            Product::AzureDevops => "organisation/acme/_git/fleet/pullrequest/1",
         };
         let page = format!("http://{}/{path}", forge.address);
         let desk = Self {
@@ -87,7 +93,9 @@ impl Desk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_plan_is_one_comment_that_is_kept_current() {
-    for product in [Product::Github, Product::Gitlab, Product::Gitea] {
+    // The API of Bitbucket Cloud has one address, whatever the page's is.
+    let elsewhere = |it: &Product| *it != Product::BitbucketCloud;
+    for product in Product::ALL.into_iter().filter(elsewhere) {
         let desk = Desk::new(product).await;
         let argument = format!("--comment={}", desk.page);
         let (code, words) = desk.plan(&argument, &[]).await;
@@ -104,6 +112,40 @@ async fn the_plan_is_one_comment_that_is_kept_current() {
         let now = desk.comments();
         assert_eq!((now.len(), now[0].as_str()), (2, "LGTM"), "{product:?}");
         assert!(!now[1].contains("1.5.0"), "{product:?}: {}", now[1]);
+    }
+}
+
+#[tokio::test]
+async fn a_comment_is_found_by_its_key_on_every_forge() {
+    for product in Product::ALL {
+        let world = World::new(product).await;
+        let foreign = ["LGTM", "about tagwright:comment:plan", "> one"].map(str::to_owned);
+        world.forge(|forge| {
+            forge.pulls.push(Pull {
+                number: 1,
+                comments: foreign.to_vec(),
+                ..Pull::default()
+            });
+        });
+        let said = async |key: &str, words: &str, expected: Said| {
+            let said = standing::say(&world.door(), 1, key, words).await;
+            assert_eq!(said.expect("it is said"), expected, "{product:?}: {words}");
+        };
+        said("plan", "one", Said::Anew).await;
+        said("other", "one", Said::Anew).await;
+        said("plan", "one", Said::Already).await;
+        said("plan", "two", Said::Reworded).await;
+        world.forge(|forge| forge.pulls[0].comments.push("more".to_owned()));
+        said("plan", "three", Said::Reworded).await;
+        let mut comments = world.pull(1).comments;
+        assert_eq!(comments.len(), 6, "{product:?}: {comments:?}");
+        assert_eq!(comments[..3], foreign, "{product:?}");
+        assert!(comments[3].ends_with("three"), "{product:?}: {comments:?}");
+
+        comments.remove(3);
+        world.forge(|forge| forge.pulls[0].comments = comments);
+        said("plan", "four", Said::Anew).await;
+        world.assert_sound();
     }
 }
 

@@ -10,18 +10,12 @@ use std::{
 };
 
 use tagwright::{
-    access::forge_with_token,
-    egress::Egress,
     pipeline::End,
-    secret::Secret,
     update::{
-        forge::{
-            AnyForge, Forge as _, ForgeError, Kind, NewRequest, Place, Readiness, Text, standing,
-        },
+        forge::{Forge as _, ForgeError, NewRequest, Readiness, Text, standing},
         git::Branch,
     },
 };
-use url::Url;
 
 use super::{
     fake::{Product, Stage},
@@ -105,11 +99,7 @@ async fn check(description: &str) {
     world.tags("web", &["1.0.0", "1.1.0", "1.2.0"]);
     assert_applied(&world.run_one().await, 1);
 
-    let page = Url::parse(&format!("{}/acme/fleet", proxy.address)).expect("an address");
-    let api = Url::parse(&proxy.address).expect("an address");
-    let place = Place::new(&page, Some(Kind::Github), Some(&api), None).expect("a place");
-    let token = Secret::new("canary-1".to_owned());
-    let forge = AnyForge::new(Egress::new(), forge_with_token(place, token));
+    let forge = world.door();
     for words in ["one", "another"] {
         standing::say(&forge, 1, "plan", words)
             .await

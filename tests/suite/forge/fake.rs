@@ -56,6 +56,14 @@ impl Product {
         }
     }
 
+    /// How the token `canary-1` is shown: as itself, or as a password of `tagwright`.
+    pub(crate) fn authorization(self) -> &'static str {
+        match self {
+            Self::AzureDevops => "Basic dGFnd3JpZ2h0OmNhbmFyeS0x",
+            _ => "Bearer canary-1",
+        }
+    }
+
     pub(crate) fn has_labels(self) -> bool {
         !matches!(self, Self::BitbucketCloud | Self::BitbucketDataCenter)
     }

@@ -5,13 +5,15 @@ use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 use chrono::{DateTime, Utc};
 use gix::ObjectId;
 use tagwright::{
+    access::forge_with_token,
     config::{Config, ConfigFile, Origin},
     egress::Egress,
     fixture::{Fixture, FixtureRegistry, repository},
     once::DocumentVault,
     pipeline::{self, Doors, End, Intent, Listings, Outcome, Ports},
+    secret::Secret,
     update::{
-        forge::AnyForge,
+        forge::{AnyForge, Place},
         git::{
             Author, Branch, Chain, CommitId, GitRemote, OwnCommit, Pushed, Remote, RemoteError,
             Request, Snapshot, Source,
@@ -68,12 +70,8 @@ impl World {
         let repository = folder.path().join("fleet.git");
         let url = repository::create(&repository, &files.into(), &author, now);
         let fuse = Arc::new(Fuse::default());
-        // `tagwright:canary-1` and `ada:canary-1`, as passwords.
-        let authorization = match product {
-            Product::AzureDevops => "Basic dGFnd3JpZ2h0OmNhbmFyeS0x",
-            _ => "Bearer canary-1",
-        };
-        let server = Server::start(product, &repository, authorization, Arc::clone(&fuse)).await;
+        let proof = product.authorization();
+        let server = Server::start(product, &repository, proof, Arc::clone(&fuse)).await;
         let api = format!("http://{}{}", server.address, product.words().1);
         let world = Self {
             folder,
@@ -143,6 +141,16 @@ impl World {
     /// Lets the registry forget an image, so that its policy cannot be asked.
     pub(crate) fn forget(&self, image: &str) {
         fs::remove_dir_all(self.folder.path().join("registry").join(image)).expect("it was there");
+    }
+
+    /// The forge, as one who has nothing but its address and a token.
+    pub(crate) fn door(&self) -> AnyForge {
+        let kind = serde_json::from_value(self.product.words().0.into()).expect("a kind");
+        let api = Url::parse(&self.api).expect("an address");
+        let place = Place::new(&api, Some(kind), Some(&api), Some("acme/fleet"));
+        let token = Secret::new("canary-1".to_owned());
+        let access = forge_with_token(place.expect("a place"), token);
+        AnyForge::new(Egress::new(), access)
     }
 
     fn config(&self) -> Config {
