@@ -98,6 +98,8 @@ pub(crate) struct Pull {
     pub(crate) comments: Vec<String>,
     /// The commit for which a merge was asked.
     pub(crate) armed: Option<String>,
+    /// Whether it stands in the merge queue, or in the train.
+    pub(crate) queued: bool,
     pub(crate) version: u64,
 }
 
@@ -134,6 +136,8 @@ pub(crate) struct Forge {
     repository: PathBuf,
     pub(crate) pulls: Vec<Pull>,
     pub(crate) trouble: Option<Trouble>,
+    /// Whether there is nothing that a merge would wait for.
+    pub(crate) merges_at_once: bool,
     /// Requests as `POST /path`, in order.
     pub(crate) log: Vec<String>,
     refused: bool,
@@ -252,6 +256,15 @@ impl Forge {
         std::fs::write(file, format!("{id}\n")).expect("a reference");
         self.has_committed = true;
         id
+    }
+
+    /// Lets the base of a request end where its branch ends.
+    pub(crate) fn merge(&mut self, number: u64) {
+        let repository = self.repository.join("refs/heads");
+        let pull = self.pull(&number.to_string()).expect("it is there");
+        pull.state = Stage::Merged;
+        let (head, base) = (repository.join(&pull.head), repository.join(&pull.base));
+        std::fs::copy(head, base).expect("both are references");
     }
 
     pub(crate) fn open_count(&self) -> usize {
@@ -418,6 +431,7 @@ impl Server {
             repository: repository.to_owned(),
             pulls: Vec::new(),
             trouble: None,
+            merges_at_once: false,
             log: Vec::new(),
             refused: false,
             has_committed: false,

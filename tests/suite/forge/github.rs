@@ -76,6 +76,7 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
                 .map(|it| it.head.clone())
                 .and_then(|it| forge.tip(&it));
             if head == call.text("/sha") {
+                forge.merge(number.parse().expect("it was found"));
                 let own = json!({"merged": true, "sha": head});
                 (200, dressed("pull-request-merge-result", own))
             } else {
@@ -236,13 +237,23 @@ fn graphql(forge: &mut Forge, call: &Call) -> Reply {
             json!({"data": null, "errors": [{"type": "UNPROCESSABLE", "message": message}]}),
         );
     }
+    let query = call.text("/query").unwrap_or_default();
+    let queues = query.contains(" enqueuePullRequest(");
+    if !queues && forge.merges_at_once {
+        let message = "Pull request is in clean status";
+        let error = json!({"type": "UNPROCESSABLE", "message": message});
+        return (200, json!({"data": null, "errors": [error]}));
+    }
     if let Some(pull) = forge.pull(&number) {
         pull.armed = expected;
+        pull.queued = queues;
     }
-    (
-        200,
-        json!({"data": {"enablePullRequestAutoMerge": {"clientMutationId": null}}}),
-    )
+    let done = if queues {
+        "enqueuePullRequest"
+    } else {
+        "enablePullRequestAutoMerge"
+    };
+    (200, json!({"data": {done: {"clientMutationId": null}}}))
 }
 
 fn invalid(error: &Value) -> Value {
@@ -279,7 +290,8 @@ fn put(answer: &mut Value, own: Value) {
 
 fn shown(forge: &Forge, pull: &Pull) -> Value {
     let mut own = described(forge, pull);
-    own["mergeable_state"] = json!("blocked");
+    let is_clean = forge.merges_at_once;
+    own["mergeable_state"] = json!(if is_clean { "clean" } else { "blocked" });
     dressed("pull-request", own)
 }
 

@@ -109,7 +109,9 @@ pub(crate) fn answer(forge: &mut Forge, call: &Call) -> Reply {
                     json!({"message": "SHA does not match HEAD of source branch"}),
                 );
             }
-            forge.pull(number).expect("it was found").armed = head;
+            let pull = forge.pull(number).expect("it was found");
+            pull.armed = head;
+            pull.queued = method == "POST";
             (200, json!({}))
         }
         ("GET", ["projects", "acme/fleet", "merge_requests", number, "notes"]) => {

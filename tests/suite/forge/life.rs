@@ -377,6 +377,67 @@ async fn a_merge_is_asked_for_the_very_commit_that_we_made() {
 }
 
 #[tokio::test]
+async fn a_merge_queue_is_given_the_very_commit_that_we_made() {
+    for product in [Product::Github, Product::Gitlab] {
+        for merge in ["queue", "auto"] {
+            let world = World::new(product).await;
+            let world = world.saying(&format!("merge: {merge}"));
+            for tags in [&["1.0.0", "1.1.0"][..], &["1.0.0", "1.1.0", "1.2.0"]] {
+                world.tags("web", tags);
+                assert_applied(&world.run_one().await, 1);
+                let pull = world.pull(1);
+                assert_eq!(pull.armed, world.tip(BRANCH), "{product:?}");
+                assert_eq!(pull.queued, merge == "queue", "{product:?}");
+                let writes = world.forge(|it| it.writes());
+                world.run_one().await;
+                let now = world.forge(|it| it.writes());
+                assert_eq!(now, writes, "{product:?}: once for each");
+            }
+            world.assert_sound();
+        }
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_is_to_be_waited_for_the_merge_is_at_once() {
+    let world = World::new(Product::Github).await.saying("merge: auto");
+    world.forge(|forge| forge.merges_at_once = true);
+    world.tags("web", &["1.0.0", "1.1.0"]);
+    assert_applied(&world.run_one().await, 1);
+    assert_eq!(world.pull(1).state, Stage::Merged);
+    assert!(world.file("main", "apps/web.yaml").contains("web:1.1.0"));
+    world.run_one().await;
+    assert_eq!(world.tip(BRANCH), None, "what is left of it is removed");
+    world.assert_sound();
+}
+
+#[tokio::test]
+async fn no_more_requests_are_opened_in_an_hour_than_may_be() {
+    for product in Product::ALL {
+        let mut world = World::new(product).await;
+        // When the forges say that their requests were opened.
+        world.now = "2026-01-02T03:30:00Z".parse().expect("a time");
+        let mut world = world.saying("groupBy: image, maxPerHour: 1");
+        world.tags("web", &["1.0.0", "1.1.0"]);
+        world.tags("api", &["1.0.0", "1.0.1"]);
+        for _ in 0..2 {
+            let outcomes = world.run().await;
+            let waiting = outcomes
+                .iter()
+                .filter(|it| matches!(it.end, End::Waiting(_)));
+            let waiting = waiting.collect::<Vec<_>>();
+            assert_eq!(waiting.len(), 1, "{product:?}: {outcomes:#?}");
+            assert_waiting(waiting[0], "as many requests were opened in the last hour");
+            assert_eq!(world.forge(|it| it.pulls.len()), 1, "{product:?}");
+        }
+        world.now = "2026-01-02T04:04:06Z".parse().expect("a time");
+        world.run().await;
+        assert_eq!(world.forge(|it| it.open_count()), 2, "{product:?}");
+        world.assert_sound();
+    }
+}
+
+#[tokio::test]
 async fn the_report_says_number_and_address() {
     let world = World::new(Product::Github).await;
     world.tags("web", &["1.0.0", "1.1.0"]);

@@ -311,12 +311,7 @@ impl World {
 
     /// A person merges a request by fast-forward, and leaves its branch.
     pub(crate) fn merge_by_hand(&self, number: u64) {
-        let head = self.pull(number).head;
-        let tip = self.tip(&head).expect("the branch is there");
-        self.set("main", &tip);
-        self.forge(|forge| {
-            forge.pull(&number.to_string()).expect("it is there").state = Stage::Merged;
-        });
+        self.forge(|forge| forge.merge(number));
     }
 
     /// Removes every request, and the branch: the forge is as it was at first.
