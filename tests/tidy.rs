@@ -409,6 +409,31 @@ fn the_toolchain_is_said_once() {
     );
 }
 
+/// A table of what one gets is worth as much as the tests that it names.
+#[test]
+fn every_test_that_the_readme_names_is_there() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let rows = readme.split("| | Test |\n").nth(1).unwrap();
+    let rows = rows.lines().skip(1).take_while(|it| it.starts_with('|'));
+    let suite = rust_files("tests/suite");
+    let mut named = 0;
+    for row in rows {
+        let tests = row
+            .rsplit('|')
+            .nth(1)
+            .unwrap()
+            .split('`')
+            .skip(1)
+            .step_by(2);
+        for test in tests {
+            let is_there = |(_, text): &(String, String)| text.contains(&format!("fn {test}("));
+            assert!(suite.iter().any(is_there), "no test is called `{test}`");
+            named += 1;
+        }
+    }
+    assert!(named > 10, "the table was not found");
+}
+
 #[test]
 fn warnings_are_expected_not_allowed() {
     for (file, text) in rust_files("src") {

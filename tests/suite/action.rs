@@ -36,17 +36,28 @@ struct Step {
     summary: String,
 }
 
+impl Step {
+    fn names(&self) -> Vec<&str> {
+        self.outputs.keys().map(String::as_str).collect()
+    }
+}
+
 impl Runner {
     async fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let fixture = Fixture::embedded("demo").expect("the demo's fixture");
+        Self::beside(fixture, "acme/web:1.4.2").await
+    }
+
+    /// A runner beside a registry, for a repository with one image of it.
+    async fn beside(fixture: Fixture, image: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let registry = RegistryServer::start(fixture).await.expect("loopback");
         let author = Author {
             name: "Ada".to_owned(),
             email: "ada@example.com".to_owned(),
         };
         let text = format!(
-            "web: {}/acme/web:1.4.2 # tagwright: semver=1.x\n",
+            "web: {}/{image} # tagwright: semver=1.x\n",
             registry.address()
         );
         let files = BTreeMap::from([("web.yaml".to_owned(), text.clone().into_bytes())]);
@@ -195,10 +206,7 @@ async fn a_step_opens_a_pull_request_and_tells_the_workflow() {
         "{}",
         step.out
     );
-    assert_eq!(
-        step.outputs.keys().map(String::as_str).collect::<Vec<_>>(),
-        NAMES
-    );
+    assert_eq!(step.names(), NAMES);
     assert_eq!(step.outputs["changed"], "true");
     assert_eq!(step.outputs["pull-request-number"], "1");
     assert_eq!(
@@ -387,10 +395,7 @@ async fn hostile_inputs_stay_text() {
     ];
     let step = runner.step(&inputs, "schedule").await;
     assert_eq!(step.code, 0, "{}", step.out);
-    assert_eq!(
-        step.outputs.keys().map(String::as_str).collect::<Vec<_>>(),
-        NAMES
-    );
+    assert_eq!(step.names(), NAMES);
     assert_eq!(step.outputs["changed"], "true");
     let (labels, shown) = runner.forge.with(|forge| {
         let pull = forge.pull("1").expect("it is open");
@@ -419,6 +424,51 @@ async fn hostile_inputs_stay_text() {
         assert_eq!(step.code, 2, "{input}: {}", step.out);
         assert!(step.out.contains(words), "{input}: {}", step.out);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_that_strangers_chose_stay_text() {
+    if !has_git() {
+        return;
+    }
+    // Its list has `${{ secrets.TOKEN }}`, line breaks, escape sequences and more among the tags.
+    let tags = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/registries/odd-tags");
+    let tags = Fixture::open(&tags).expect("a fixture");
+    let runner = Runner::beside(tags, "web:1.0.0-rc.1").await;
+    let branch = "m`id`${{x}}$(touch${IFS}pwned)";
+    let heads = runner.folder.path().join("git/acme/fleet/refs/heads");
+    fs::copy(heads.join("main"), heads.join(branch)).expect("a reference");
+    let mut variables = runner.variables("schedule");
+    variables.insert("GITHUB_REF".to_owned(), format!("refs/heads/{branch}"));
+    variables.insert("INPUT_TOKEN".to_owned(), "canary-1".to_owned());
+    let mut program = Command::new(env!("CARGO_BIN_EXE_tagwright"));
+    program.arg("action");
+    let step = runner.finish(program, variables).await;
+    assert_eq!(step.code, 0, "{}", step.out);
+    assert_eq!(step.names(), NAMES);
+    let pull = runner.forge.with(|forge| forge.pulls[0].clone());
+    assert_eq!(pull.base, branch);
+    for text in [&step.summary, &pull.body, &pull.title] {
+        assert!(!text.contains("secrets.TOKEN"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+    }
+    let (obeyed, _) = step
+        .out
+        .split_once("::stop-commands::tagwright-")
+        .expect("words of others are announced");
+    assert_eq!(obeyed, "::add-mask::canary-1\n", "{}", step.out);
+    assert!(!runner.folder.path().join("checkout/pwned").exists());
+
+    let event = r#"{"pull_request": {"html_url": "https://x.test/`id`\n::set-output name=changed::no/pull/1"}}"#;
+    let step = runner
+        .step_on(
+            &[("mode", "plan"), ("comment", "true")],
+            "pull_request",
+            event,
+        )
+        .await;
+    let is_obeyed = |it: &str| it.starts_with("::set-output");
+    assert!(!step.out.lines().any(is_obeyed), "{}", step.out);
 }
 
 /// The workflow of a page's first code block that uses the Action: its lines, and its step's inputs.

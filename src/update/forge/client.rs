@@ -322,3 +322,32 @@ fn wait(headers: &HeaderMap) -> Option<u64> {
     let now = now.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
     Some(reset.saturating_sub(now).max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forge_says_how_long_to_wait_in_one_of_two_ways() {
+        let check = |headers: &[(&'static str, &'static str)], expected: Option<u64>| {
+            let headers = headers.iter().map(|(name, value)| {
+                let name = HeaderName::from_static(name);
+                (name, HeaderValue::from_static(value))
+            });
+            let headers = headers.collect::<HeaderMap>();
+            assert_eq!(wait(&headers), expected, "{headers:?}");
+        };
+        let date = ("date", "Thu, 01 Jan 1970 00:01:40 GMT");
+        let spent = ("x-ratelimit-remaining", "0");
+        let reset = ("x-ratelimit-reset", "130");
+        check(&[("retry-after", "7")], Some(7));
+        check(&[("retry-after", "7"), spent, reset, date], Some(7));
+        check(&[spent, reset, date], Some(30));
+        check(&[spent, ("x-ratelimit-reset", "90"), date], Some(1));
+        check(&[("x-ratelimit-remaining", "9"), reset, date], None);
+        check(&[spent, reset], None);
+        check(&[spent, date], None);
+        check(&[("retry-after", "soon")], None);
+        check(&[], None);
+    }
+}

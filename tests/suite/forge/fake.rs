@@ -122,8 +122,12 @@ pub(crate) enum Trouble {
     NoCommits,
     /// Every call that writes is refused once for being too fast, and not carried out.
     TooFast,
+    /// Every call that writes is refused for an hour.
+    FarTooFast,
     /// Every call that writes is refused.
     Forbidden,
+    /// The base branch is protected: nobody's merge is asked for by a program.
+    NoMerge,
     /// Lists do not know what was opened since.
     Stale,
     /// People and labels are refused.
@@ -167,6 +171,17 @@ impl Call {
         let parts = self.path.iter().map(String::as_str);
         let parts = parts.map(|it| if is_number(it) { "*" } else { it });
         format!("{} /{}", self.method, parts.collect::<Vec<_>>().join("/"))
+    }
+
+    /// Whether it asks for a merge, on any of the forges.
+    fn merges(&self) -> bool {
+        self.method != "GET"
+            && (self
+                .path
+                .iter()
+                .any(|it| it.starts_with("merge") && it != "merge_requests")
+                || self.body.pointer("/variables/head").is_some()
+                || self.body.get("autoCompleteSetBy").is_some())
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<&str> {
@@ -316,6 +331,8 @@ impl Forge {
             {
                 return (403, json!({"message": "no"}));
             }
+            Some(Trouble::FarTooFast) if writes => return (429, json!({"message": "come later"})),
+            Some(Trouble::NoMerge) if call.merges() => return (403, json!({"message": "no"})),
             Some(Trouble::Forbidden) if writes => return (403, json!({"message": "no"})),
             Some(Trouble::TooFast) if writes && !self.refused => {
                 self.refused = true;
@@ -520,6 +537,8 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         .header("content-type", "application/json");
     if value["message"] == "slow down" {
         response = response.header("retry-after", "0");
+    } else if value["message"] == "come later" {
+        response = response.header("retry-after", "3600");
     }
     let text = if status == 204 {
         String::new()

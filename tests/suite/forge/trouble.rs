@@ -58,6 +58,43 @@ async fn a_forge_that_wants_us_to_wait_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_forge_that_wants_us_to_wait_for_long_is_left_to_the_next_run() {
+    for product in Product::ALL {
+        let world = world(product, Trouble::FarTooFast).await;
+        let outcome = world.run_one().await;
+        let End::Failed(failure @ Failure::Forge(_)) = &outcome.end else {
+            panic!("{outcome:#?}");
+        };
+        assert_eq!(failure.class(), Class::Transient, "{failure}");
+        assert!(failure.to_string().contains("3600 s"), "{failure}");
+        assert_eq!(world.forge(|it| it.writes()), 1, "{product:?}: asked once");
+        world.forge(|forge| forge.set(None));
+        assert_applied(&world.run_one().await, 1);
+        assert_eq!(world.forge(|it| it.pulls.len()), 1, "{product:?}");
+        world.assert_sound();
+    }
+}
+
+#[tokio::test]
+async fn a_protected_branch_that_takes_no_merge_is_a_remark_and_asked_again() {
+    let merging = |it: &Product| *it != Product::BitbucketCloud;
+    for product in Product::ALL.into_iter().filter(merging) {
+        let world = world(product, Trouble::NoMerge).await;
+        let world = world.saying("merge: auto");
+        let outcome = world.run_one().await;
+        assert_applied(&outcome, 1);
+        let remarks = outcome.proposal.expect("a request").remarks;
+        let is_told = remarks.iter().any(|it| it.contains("refused us"));
+        assert!(is_told, "{product:?}: {remarks:?}");
+        assert_eq!(world.pull(1).armed, None, "{product:?}");
+        world.forge(|forge| forge.set(None));
+        world.run_one().await;
+        assert_eq!(world.pull(1).armed, world.tip(BRANCH), "{product:?}");
+        world.assert_sound();
+    }
+}
+
+#[tokio::test]
 async fn a_forge_that_refuses_us_is_named_and_the_next_run_goes_on() {
     for product in Product::ALL {
         let world = world(product, Trouble::Forbidden).await;
