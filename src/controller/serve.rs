@@ -83,6 +83,7 @@ async fn serve(
     Ok(())
 }
 
+/// The metrics of the process, and what can be read off at this moment.
 async fn metrics(
     State(context): State<Arc<Context>>,
 ) -> ([(axum::http::HeaderName, &'static str); 1], String) {
@@ -105,6 +106,20 @@ async fn metrics(
         let labels = format!(r#"kind="{kind}""#);
         gauges.push(("tagwright_objects", labels, context.world().count(kind)));
     }
+    for allowance in context.ports.registry.allowances() {
+        let labels = || format!(r#"registry="{}""#, allowance.registry);
+        gauges.extend([
+            (
+                "tagwright_registry_requests_at_once",
+                labels(),
+                allowance.at_once,
+            ),
+            ("tagwright_registry_requests_free", labels(), allowance.free),
+        ]);
+        let seconds = usize::try_from(allowance.closed_for.as_secs()).unwrap_or(usize::MAX);
+        gauges.push(("tagwright_registry_closed_seconds", labels(), seconds));
+    }
+    gauges.sort_by_key(|(name, ..)| *name);
     let form = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, form)], context.metrics.text(&gauges))
 }

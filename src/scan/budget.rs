@@ -65,6 +65,19 @@ struct Pause {
     until: DateTime<Utc>,
 }
 
+/// How much a registry may be asked at this moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// The registry.
+    pub registry: Authority,
+    /// How many requests it gets at a time.
+    pub at_once: usize,
+    /// How many of them are not under way.
+    pub free: usize,
+    /// How long it wants to be left alone, by the account that it wants it from longest.
+    pub closed_for: Duration,
+}
+
 /// Why a request is not made now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotNow {
@@ -121,6 +134,26 @@ impl Budgets {
     /// Remembers how many tags a page may be asked to hold.
     pub(super) fn keep_page_size(&self, authority: &Authority, size: usize) {
         self.host(authority).state().page_size = Some(size);
+    }
+
+    /// What every registry that was asked bears, in the order of their names.
+    pub(super) fn allowances(&self) -> Vec<Allowance> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let allowances = hosts.iter().map(|(registry, host)| {
+            let state = host.state();
+            let pauses = state.closed.values();
+            let pauses = pauses.map(|it| it.end.saturating_duration_since(now));
+            Allowance {
+                registry: registry.clone(),
+                at_once: state.width,
+                free: host.gate.available_permits(),
+                closed_for: pauses.max().unwrap_or_default(),
+            }
+        });
+        let mut allowances = allowances.collect::<Vec<_>>();
+        allowances.sort_by_cached_key(|it| it.registry.to_string());
+        allowances
     }
 
     fn host(&self, authority: &Authority) -> Arc<Host> {
@@ -309,5 +342,27 @@ mod tests {
             one.learn(StatusCode::OK, &HeaderMap::new(), now());
         }
         assert_eq!(widest(&budgets).await, MAX_WIDTH);
+    }
+
+    #[tokio::test]
+    async fn an_allowance_says_what_is_left() {
+        let budgets = Budgets::default();
+        let left = || {
+            let allowances = budgets.allowances();
+            let found = allowances.first().expect("it was asked");
+            (found.at_once, found.free, found.closed_for.as_secs())
+        };
+        assert_eq!(budgets.allowances(), []);
+        let ticket = ticket(&budgets, None)
+            .await
+            .expect("nothing is known of it");
+        assert_eq!(left(), (8, 7, 0));
+        let wait = headers(&[("retry-after", "100")]);
+        ticket.learn(StatusCode::TOO_MANY_REQUESTS, &wait, now());
+        let (at_once, free, closed) = left();
+        assert_eq!((at_once, free), (4, 3));
+        assert!((90..=100).contains(&closed), "{closed}");
+        drop(ticket);
+        assert_eq!(left().1, 4);
     }
 }

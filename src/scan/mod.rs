@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub use self::{
+    budget::Allowance,
     error::{Complaint, RealmFault, ScanError, Who},
     keychain::{Keychain, KeychainError},
     limits::Limits,

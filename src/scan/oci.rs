@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     Access, Depth, Registry, Scan, ScanError, Sieve, Store, TagFacts,
-    budget::Budgets,
+    budget::{Allowance, Budgets},
     caller::{Content, Reply},
     header,
     inspect::Inspection,
@@ -85,6 +85,11 @@ impl OciRegistry {
             tenant: Arc::from(tenant),
             ..self.clone()
         }
+    }
+
+    /// How much each registry that was asked may be asked at this moment.
+    pub fn allowances(&self) -> Vec<Allowance> {
+        self.budgets.allowances()
     }
 
     fn session<'s>(
