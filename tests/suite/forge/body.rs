@@ -77,6 +77,21 @@ async fn a_body_without_annotations_links_nothing() {
 }
 
 #[tokio::test]
+async fn a_body_tells_which_tags_a_constraint_held_back() {
+    for product in Product::ALL {
+        let world = World::new(product)
+            .await
+            .constrained(", constraints: {deny: [{tag: 1.2.0, reason: it loses mail}]}");
+        world.tags("web", &["1.0.0", "1.1.0", "1.2.0"]);
+        assert_applied(&world.run_one().await, 1);
+        let body = world.pull(1).body;
+        for words in ["| `1.0.0` | `1.1.0` |", "- not `1.2.0`: held back by "] {
+            assert!(body.contains(words), "{product:?}: no `{words}` in {body}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn hostile_annotations_stay_out_of_the_body() {
     for source in [
         "javascript:alert(1)",

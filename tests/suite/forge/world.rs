@@ -53,6 +53,7 @@ pub(crate) struct World {
     api: String,
     words: String,
     signing: &'static str,
+    constraints: &'static str,
     secret: String,
     pub(crate) now: DateTime<Utc>,
 }
@@ -84,6 +85,7 @@ impl World {
                 "labels: [images], reviewers: [ada], teams: [ops], assignees: [bo], milestone: Q1"
                     .to_owned(),
             signing: "",
+            constraints: "",
             secret: "token: canary-1".to_owned(),
             now,
         };
@@ -113,6 +115,12 @@ impl World {
     /// Gives the automation a key of its own to sign with.
     pub(crate) fn signing(mut self) -> Self {
         self.signing = ", signingKey: {type: ssh, secretRef: {name: key}}";
+        self
+    }
+
+    /// Gives both policies constraints.
+    pub(crate) fn constrained(mut self, constraints: &'static str) -> Self {
+        self.constraints = constraints;
         self
     }
 
@@ -173,8 +181,8 @@ impl World {
             self.words,
             self.url,
             self.secret,
-            image("web"),
-            image("api"),
+            image("web", self.constraints),
+            image("api", self.constraints),
         );
         let file = ConfigFile {
             name: "config.yaml".to_owned(),
@@ -345,13 +353,13 @@ impl World {
 }
 
 /// The documents of an image and its policy.
-fn image(name: &str) -> String {
+fn image(name: &str, constraints: &str) -> String {
     format!(
         "---\napiVersion: image.toolkit.fluxcd.io/v1\nkind: ImageRepository\nmetadata: {{name: {name}}}\n\
          spec: {{image: registry.test/{name}, interval: 5m}}\n---\n\
          apiVersion: image.toolkit.fluxcd.io/v1\nkind: ImagePolicy\n\
          metadata: {{name: {name}, labels: {{team: {name}-team}}}}\n\
-         spec: {{imageRepositoryRef: {{name: {name}}}, policy: {{semver: {{range: 1.x}}}}}}\n"
+         spec: {{imageRepositoryRef: {{name: {name}}}, policy: {{semver: {{range: 1.x}}}}{constraints}}}\n"
     )
 }
 
