@@ -167,6 +167,12 @@ impl KnownHosts {
             .collect()
     }
 
+    /// Whether there is a key of a host, for the fuzz target.
+    #[cfg(fuzzing)]
+    pub fn knows(&self, host: &str, port: u16) -> bool {
+        !self.algorithms(host, port).is_empty()
+    }
+
     /// Tells whether a host may show this key.
     pub(super) fn check(&self, host: &str, port: u16, key: &PublicKey) -> Result<(), HostKeyFault> {
         let host = name(host, port);

@@ -52,6 +52,9 @@ mod remote;
 mod settings;
 mod work;
 
+#[cfg(fuzzing)]
+pub mod fuzz;
+
 use std::{borrow::Cow, collections::BTreeSet, fmt, future::Future, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};

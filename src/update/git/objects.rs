@@ -83,6 +83,13 @@ impl Objects {
         &self.remote
     }
 
+    /// Every object there is, for the fuzz target.
+    #[cfg(fuzzing)]
+    pub(super) fn ids(&self) -> Vec<ObjectId> {
+        let all = self.handle.iter().into_iter().flatten();
+        all.filter_map(Result::ok).collect()
+    }
+
     pub(super) fn contains(&self, id: &ObjectId) -> bool {
         self.handle.exists(id)
     }
