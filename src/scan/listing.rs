@@ -29,7 +29,11 @@ pub(super) struct Listing<'a> {
     /// The tag after which the listing begins.
     begins_after: Option<Tag>,
     tags: Collected<'a>,
-    pages: usize,
+    /// How many fresh tags each page had.
+    pages: Vec<usize>,
+    /// The last tag that was served, as long as each came after the one before.
+    last: Option<Tag>,
+    is_in_order: bool,
     asked: HashSet<String>,
     paging: Paging,
 }
@@ -65,8 +69,9 @@ pub(super) struct Listed {
     pub(super) refused: usize,
     /// How many tags the sieve let go.
     pub(super) sifted: usize,
-    /// How many pages it had.
-    pub(super) pages: usize,
+    /// How many tags each page brought that were on none before; nothing where the pages did not
+    /// come one after another, each by the link of the one before, in the order of the tags' bytes.
+    pub(super) pages: Option<Vec<usize>>,
 }
 
 /// Where a link leads.
@@ -90,7 +95,9 @@ impl<'a> Listing<'a> {
             page_size: page_size.unwrap_or(PAGE_SIZES[0]),
             begins_after: None,
             tags: Collected::new(sieve),
-            pages: 0,
+            pages: Vec::new(),
+            last: None,
+            is_in_order: true,
             asked: HashSet::new(),
             paging: Paging::Unknown,
         }
@@ -117,7 +124,7 @@ impl<'a> Listing<'a> {
     /// many; nothing where a page was read already, or none is small enough.
     pub(super) fn smaller(&mut self) -> Option<(String, usize)> {
         let mut smaller = PAGE_SIZES.iter().filter(|size| **size < self.page_size);
-        self.page_size = *smaller.next().filter(|_| self.pages == 0)?;
+        self.page_size = *smaller.next().filter(|_| self.pages.is_empty())?;
         Some((self.first(), self.page_size))
     }
 
@@ -129,19 +136,17 @@ impl<'a> Listing<'a> {
         body: &[u8],
     ) -> Result<Next, ScanError> {
         self.asked.insert(url[Position::BeforePath..].to_owned());
-        self.pages += 1;
-        if self.pages > self.limits.pages {
-            return Err(self.limit_passed(self.limits.pages, "pages"));
-        }
+        self.begin_page()?;
         let target = link.map(|link| self.resolve(url, link)).transpose()?;
         let after = target.as_ref().and_then(|target| target.after.as_ref());
         let page = self.read(url, body, after)?;
         let size = page.size;
+        self.pages.push(page.fresh);
         if let Some(Target { next, after }) = target {
             // An opaque link says nothing about the order; one after a tag goes on from this page.
             let is_backwards =
                 !page.holds_after && after.is_some_and(|after| self.tags.contains(&after));
-            if is_backwards || size > 0 && page.fresh == 0 && self.pages > 1 {
+            if is_backwards || size > 0 && page.fresh == 0 && self.pages.len() > 1 {
                 return Err(self.goes_in_circles(&next));
             }
             self.paging = Paging::Linked;
@@ -170,16 +175,62 @@ impl<'a> Listing<'a> {
         })
     }
 
+    /// Takes in a page that was asked for at `target` and is what it was: `tags`, of which the last
+    /// one served comes first, and where the next page was then.
+    pub(super) fn take_again(
+        &mut self,
+        target: &str,
+        tags: &[Tag],
+        next: Option<&str>,
+    ) -> Result<Next, ScanError> {
+        self.asked.insert(target.to_owned());
+        self.begin_page()?;
+        let mut page = Page::default();
+        for tag in tags.iter().rev() {
+            self.is_in_order &= self.last.as_ref() < Some(tag);
+            self.last = Some(tag.clone());
+            page.fresh += usize::from(self.tags.add(tag.clone()));
+        }
+        self.pages.push(page.fresh);
+        self.within_limits()?;
+        self.paging = Paging::Linked;
+        match next {
+            None => Ok(Next::Done),
+            Some(next) if self.asked.contains(next) => Err(self.goes_in_circles(next)),
+            Some(next) => Ok(Next::Page(next.to_owned())),
+        }
+    }
+
     /// The complete listing.
     pub(super) fn finish(self) -> Listed {
-        let (refused, pages) = (self.tags.refused, self.pages);
+        let refused = self.tags.refused;
+        let is_one = self.pages.len() == 1;
+        let is_line = self.is_in_order && refused == 0 && self.paging == Paging::Linked;
         let (tags, sifted) = self.tags.finish();
         Listed {
             tags,
             refused,
             sifted,
-            pages,
+            pages: (is_one || is_line).then_some(self.pages),
         }
+    }
+
+    fn begin_page(&self) -> Result<(), ScanError> {
+        if self.pages.len() < self.limits.pages {
+            Ok(())
+        } else {
+            Err(self.limit_passed(self.limits.pages, "pages"))
+        }
+    }
+
+    fn within_limits(&self) -> Result<(), ScanError> {
+        if self.tags.bytes > self.limits.tag_bytes {
+            return Err(self.limit_passed(self.limits.tag_bytes, "bytes of tags"));
+        }
+        if self.tags.len() > self.limits.tags {
+            return Err(self.limit_passed(self.limits.tags, "tags"));
+        }
+        Ok(())
     }
 
     fn address(&self, query: &[(&str, &str)]) -> String {
@@ -219,15 +270,21 @@ impl<'a> Listing<'a> {
             tags: &mut self.tags,
             most: self.limits.tags,
             after,
+            before: self.last.as_ref(),
+            is_in_order: self.is_in_order,
             page: Page::default(),
         };
         let read = page::read(body, &mut reading);
-        let page = reading.page;
+        let (page, is_in_order) = (reading.page, reading.is_in_order);
+        self.is_in_order = is_in_order;
+        if page.last.is_some() {
+            self.last.clone_from(&page.last);
+        }
         read.map_err(|error| match error {
             PageError::TooMany => self.limit_passed(self.limits.tags, "tags"),
             PageError::Ends => ScanError::Truncated {
                 repository: self.repository.clone(),
-                reason: format!("page {} ends in the middle", self.pages),
+                reason: format!("page {} ends in the middle", self.pages.len() + 1),
             },
             PageError::NoPage(reason) => ScanError::Malformed {
                 image: self.repository.to_string(),
@@ -235,9 +292,7 @@ impl<'a> Listing<'a> {
                 reason: format!("it is no list of tags ({reason})"),
             },
         })?;
-        if self.tags.bytes > self.limits.tag_bytes {
-            return Err(self.limit_passed(self.limits.tag_bytes, "bytes of tags"));
-        }
+        self.within_limits()?;
         Ok(page)
     }
 
@@ -283,6 +338,9 @@ struct Reading<'r, 's> {
     tags: &'r mut Collected<'s>,
     most: usize,
     after: Option<&'r Tag>,
+    /// The last tag of the page before.
+    before: Option<&'r Tag>,
+    is_in_order: bool,
     page: Page,
 }
 
@@ -293,6 +351,7 @@ impl Entries for Reading<'_, '_> {
             None => self.tags.refused += 1,
             Some(tag) => {
                 self.page.holds_after |= self.after == Some(&tag);
+                self.is_in_order &= self.page.last.as_ref().or(self.before) < Some(&tag);
                 self.page.last = Some(tag.clone());
                 self.page.fresh += usize::from(self.tags.add(tag));
             }

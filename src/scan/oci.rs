@@ -25,7 +25,7 @@ use super::{
     metadata::gather,
     reader::{self, Key},
     session::{Ask, Commons, Session},
-    store::Saved,
+    store::{Saved, SavedPage},
     token::Tokens,
 };
 use crate::{
@@ -133,23 +133,25 @@ impl OciRegistry {
         })
     }
 
-    /// Reads page after page, and says what the first one's state is called where it is the only one.
+    /// Reads page after page; one that is as it was `saved` is not sent again, where the registry
+    /// has names for states.
     async fn list(
         &self,
         session: &mut Session<'_>,
         mut listing: Listing<'_>,
-        known: Option<&str>,
+        saved: Option<&Saved>,
     ) -> Result<Answer, ScanError> {
-        let mut etag = None;
-        let mut known = known;
+        let mut asked: Vec<SavedPage> = Vec::new();
+        let mut is_same = true;
         let mut next = Next::Page(listing.first());
         while let Next::Page(target) = next {
+            let known = saved.and_then(|saved| saved.page(asked.len(), &target));
             let ask = Ask {
                 method: Method::GET,
                 target: &target,
                 accept: "application/json",
                 limit: self.limits.page_bytes,
-                known: known.take(),
+                known: known.map(|known| known.etag),
                 content: Content::Believed,
             };
             let reply = match session.fetch(&ask).await {
@@ -169,16 +171,40 @@ impl OciRegistry {
                 url,
                 body,
             } = reply;
-            if status == StatusCode::NOT_MODIFIED {
-                return Ok(Answer::Same);
-            }
-            let link = header::next_page(&headers);
-            next = listing.take(&url, link.as_deref(), &body)?;
-            etag = etag_of(&headers);
+            let etag = match known {
+                Some(known) if status == StatusCode::NOT_MODIFIED => {
+                    next = listing.take_again(&target, known.tags, known.next)?;
+                    known.etag.to_owned()
+                }
+                None if status == StatusCode::NOT_MODIFIED => {
+                    return Err(session.nothing_to_be_same());
+                }
+                _ => {
+                    is_same = false;
+                    let link = header::next_page(&headers);
+                    next = listing.take(&url, link.as_deref(), &body)?;
+                    etag_of(&headers).unwrap_or_default()
+                }
+            };
+            asked.push(SavedPage {
+                target,
+                etag,
+                tags: 0,
+            });
+        }
+        if is_same {
+            return Ok(Answer::Same);
         }
         let listed = listing.finish();
+        let sizes = listed.pages.iter().flatten();
+        let pages = asked.into_iter().zip(sizes);
         Ok(Answer::Listed {
-            etag: etag.filter(|_| listed.pages == 1),
+            pages: pages
+                .map(|(page, tags)| SavedPage {
+                    tags: *tags,
+                    ..page
+                })
+                .collect(),
             listed,
         })
     }
@@ -200,21 +226,21 @@ impl OciRegistry {
             self.store.keep_listing(key, &grown);
             return Ok(grown);
         }
-        let known = saved.as_ref().map(|saved| saved.etag.as_str());
         let size = session.page_size();
         let listing = Listing::new(repository, self.limits, size, sieve);
-        let answer = self.list(&mut session, listing, known).await?;
+        let answer = self.list(&mut session, listing, saved.as_ref()).await?;
         match (answer, saved) {
             (Answer::Same, Some(saved)) => Ok(saved),
             (Answer::Same, None) => Err(session.nothing_to_be_same()),
-            (Answer::Listed { listed, etag }, _) => {
+            (Answer::Listed { listed, pages }, _) => {
                 let fresh = Saved {
-                    etag: etag.unwrap_or_default(),
+                    pages,
                     tags: listed.tags,
                     refused: listed.refused,
                     sifted: listed.sifted,
                 };
-                let is_wanted = !fresh.etag.is_empty() || access.whole_every.is_some();
+                let has_name = fresh.pages.iter().any(|page| !page.etag.is_empty());
+                let is_wanted = has_name || access.whole_every.is_some();
                 if is_wanted && fresh.sifted == 0 {
                     self.store.keep_listing(key, &fresh);
                     if access.whole_every.is_some() {
@@ -248,11 +274,11 @@ impl OciRegistry {
         };
         let comes_after = listed.tags.iter().all(|tag| tag > last);
         Ok((comes_after && listed.sifted == 0).then(|| Saved {
-            // The state that had this name is over.
-            etag: if listed.tags.is_empty() {
-                saved.etag.clone()
+            // The states that had these names are over.
+            pages: if listed.tags.is_empty() {
+                saved.pages.clone()
             } else {
-                String::new()
+                Vec::new()
             },
             tags: listed
                 .tags
@@ -277,8 +303,8 @@ enum Answer {
     Same,
     Listed {
         listed: super::listing::Listed,
-        /// What this state of it is called.
-        etag: Option<String>,
+        /// What the states of its pages are called.
+        pages: Vec<SavedPage>,
     },
 }
 

@@ -22,7 +22,7 @@ use super::{metadata::Metadata, reader::Key};
 use crate::image::{Digest, Tag};
 
 /// The form of what is kept; another number is another form.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 /// How much of the file is held in memory.
 const CACHE: usize = 16 * 1024 * 1024;
 /// The name of the file in its folder.
@@ -50,14 +50,52 @@ enum Place {
 /// The last listing that a reader got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Saved {
-    /// What the registry calls this state of the listing; empty where it has no name.
-    pub(super) etag: String,
+    /// How it was served, where that can be asked for again page by page.
+    pub(super) pages: Vec<SavedPage>,
     /// The tags, in descending byte order.
     pub(super) tags: Vec<Tag>,
     /// How many entries were no tags.
     pub(super) refused: usize,
     /// How many tags were not kept; such a listing is not saved.
     pub(super) sifted: usize,
+}
+
+/// A page of a listing that was saved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct SavedPage {
+    /// The path and query that it was asked for by.
+    pub(super) target: String,
+    /// What the registry calls this state of it; empty where it has no name.
+    pub(super) etag: String,
+    /// How many tags it has.
+    pub(super) tags: usize,
+}
+
+impl Saved {
+    /// The state, the tags and the successor of the page with this `number`, where it was asked
+    /// for at `target` and its state has a name.
+    pub(super) fn page(&self, number: usize, target: &str) -> Option<Known<'_>> {
+        let page = self.pages.get(number)?;
+        let is_known = page.target == target && !page.etag.is_empty();
+        // The first page has the last tags.
+        let later: usize = self.pages[number + 1..].iter().map(|it| it.tags).sum();
+        let tags = self.tags.get(later..later + page.tags)?;
+        is_known.then(|| Known {
+            etag: &page.etag,
+            tags,
+            next: self.pages.get(number + 1).map(|it| it.target.as_str()),
+        })
+    }
+}
+
+/// What is known of a page that is about to be asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'s> {
+    pub(super) etag: &'s str,
+    /// Its tags in descending byte order.
+    pub(super) tags: &'s [Tag],
+    /// Where the next page was asked for.
+    pub(super) next: Option<&'s str>,
 }
 
 /// Why a file is no store of ours.

@@ -4,16 +4,21 @@ use std::io::{Read as _, Write as _};
 
 use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 
-use super::Saved;
+use super::{Saved, SavedPage};
 use crate::image::Tag;
 
 /// The most that a listing is unpacked to.
 const MAX_UNPACKED: u64 = 512 * 1024 * 1024;
 
-/// Packs a listing: the name of its state, how many entries were refused, and the tags in order.
+/// Packs a listing: its pages, how many entries were refused, and the tags in order.
 pub(super) fn pack(listing: &Saved) -> Vec<u8> {
     let mut plain = Vec::new();
-    put(&mut plain, listing.etag.as_bytes());
+    plain.extend((listing.pages.len() as u64).to_be_bytes());
+    for page in &listing.pages {
+        put(&mut plain, page.target.as_bytes());
+        put(&mut plain, page.etag.as_bytes());
+        plain.extend((page.tags as u64).to_be_bytes());
+    }
     plain.extend((listing.refused as u64).to_be_bytes());
     let mut before: &[u8] = &[];
     for tag in &listing.tags {
@@ -38,8 +43,15 @@ pub(super) fn unpack(packed: &[u8]) -> Option<Saved> {
         .read_to_end(&mut plain);
     read.ok()?;
     let mut rest = plain.as_slice();
-    let etag = String::from_utf8(take_text(&mut rest)?.to_vec()).ok()?;
-    let refused = u64::from_be_bytes(take(&mut rest, 8)?.try_into().ok()?);
+    let mut pages = Vec::new();
+    for _ in 0..take_number(&mut rest)? {
+        pages.push(SavedPage {
+            target: take_text(&mut rest)?,
+            etag: take_text(&mut rest)?,
+            tags: take_number(&mut rest)?,
+        });
+    }
+    let refused = take_number(&mut rest)?;
     let mut tags: Vec<Tag> = Vec::new();
     while !rest.is_empty() {
         let [shared, length]: [u8; 2] = take(&mut rest, 2)?.try_into().ok()?;
@@ -49,9 +61,9 @@ pub(super) fn unpack(packed: &[u8]) -> Option<Saved> {
         tags.push(format!("{shared}{fresh}").parse().ok()?);
     }
     Some(Saved {
-        etag,
+        pages,
         tags,
-        refused: usize::try_from(refused).ok()?,
+        refused,
         sifted: 0,
     })
 }
@@ -67,9 +79,14 @@ fn take<'r>(rest: &mut &'r [u8], count: usize) -> Option<&'r [u8]> {
     Some(taken)
 }
 
-fn take_text<'r>(rest: &mut &'r [u8]) -> Option<&'r [u8]> {
-    let length = u64::from_be_bytes(take(rest, 8)?.try_into().ok()?);
-    take(rest, usize::try_from(length).ok()?)
+fn take_number(rest: &mut &[u8]) -> Option<usize> {
+    let number = u64::from_be_bytes(take(rest, 8)?.try_into().ok()?);
+    usize::try_from(number).ok()
+}
+
+fn take_text(rest: &mut &[u8]) -> Option<String> {
+    let length = take_number(rest)?;
+    String::from_utf8(take(rest, length)?.to_vec()).ok()
 }
 
 #[cfg(test)]
@@ -82,11 +99,13 @@ mod tests {
         #[test]
         fn what_is_packed_is_unpacked(
             tags in proptest::collection::btree_set("[a-c0-9._-]{0,9}[a-z]", 0..60),
-            etag in "\\PC{0,20}",
+            pages in proptest::collection::vec(("\\PC{0,20}", "\\PC{0,20}", 0_usize..9), 0..4),
             refused in 0_usize..9,
         ) {
             let tags = tags.iter().map(|it| it.parse().expect("a tag")).collect();
-            let saved = Saved { etag, tags, refused, sifted: 0 };
+            let pages = pages.into_iter();
+            let pages = pages.map(|(target, etag, tags)| SavedPage { target, etag, tags });
+            let saved = Saved { pages: pages.collect(), tags, refused, sifted: 0 };
             prop_assert_eq!(unpack(&pack(&saved)), Some(saved));
         }
 
@@ -101,7 +120,7 @@ mod tests {
         let tags = (0..10_000).map(|number| format!("1.{number:04}.0"));
         let tags = tags.map(|it| it.parse().expect("a tag")).collect();
         let saved = Saved {
-            etag: String::new(),
+            pages: Vec::new(),
             tags,
             refused: 0,
             sifted: 0,

@@ -10,7 +10,11 @@ fn folder() -> tempfile::TempDir {
 fn saved(tags: &[&str]) -> Saved {
     let tags = tags.iter().map(|it| it.parse().expect("a tag"));
     Saved {
-        etag: "\"1\"".to_owned(),
+        pages: vec![SavedPage {
+            target: "/v2/web/tags/list?n=1000".to_owned(),
+            etag: "\"1\"".to_owned(),
+            tags: 2,
+        }],
         tags: tags.collect(),
         refused: 1,
         sifted: 0,

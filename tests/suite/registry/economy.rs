@@ -17,7 +17,7 @@ use axum::{
 use futures_util::future::join_all;
 use tagwright::{
     egress::Egress,
-    image::Repository,
+    image::{Repository, Tag},
     scan::{Access, Keychain, Limits, OciRegistry, Registry, ScanError, Store},
 };
 use tokio::net::TcpListener;
@@ -75,6 +75,47 @@ async fn an_unchanged_listing_is_not_sent_again_also_after_a_restart() {
     let user = access(keychain(&evil.address.to_string(), "bot", "secret"));
     assert_eq!(scan("ours", &user).await, 3);
     assert_eq!(evil.requests(), 4, "one request each");
+}
+
+#[tokio::test]
+async fn of_many_pages_those_are_sent_again_that_changed() {
+    let served = Arc::new(Mutex::new(vec![vec!["1.0.0", "1.1.0"], vec!["1.2.0"]]));
+    let pages = Arc::clone(&served);
+    let answer = move |asked: Asked| {
+        let pages = pages.lock().expect("the pages");
+        let number = usize::from(asked.query.contains("last="));
+        let etag = format!("\"{}\"", pages[number].join(","));
+        if asked.if_none_match.as_ref() == Some(&etag) {
+            return StatusCode::NOT_MODIFIED.into_response();
+        }
+        let page = AppendHeaders([("etag", etag)]);
+        if number + 1 < pages.len() {
+            let link = r#"<?last=1.1.0>; rel="next""#;
+            return (page, [("link", link)], tags(&pages[number])).into_response();
+        }
+        (page, tags(&pages[number])).into_response()
+    };
+    let (full, answer) = counting(answer, |asked| asked.if_none_match.is_none());
+    let evil = Evil::start(answer).await;
+    let registry = OciRegistry::new(Egress::new());
+    let check = async |expected: &[&str], first_sent: usize| {
+        let scan = registry.scan(&evil.repository(), &nobody()).await;
+        let scan = scan.unwrap_or_else(|error| panic!("{}", story(&error)));
+        let found: Vec<_> = scan.tags.iter().map(Tag::as_str).collect();
+        assert_eq!(found, expected);
+        assert_eq!(full.load(Ordering::Relaxed), first_sent, "{expected:?}");
+    };
+    check(&["1.2.0", "1.1.0", "1.0.0"], 2).await;
+    check(&["1.2.0", "1.1.0", "1.0.0"], 2).await;
+    served.lock().expect("the pages")[1].push("1.3.0");
+    check(&["1.3.0", "1.2.0", "1.1.0", "1.0.0"], 2).await;
+    check(&["1.3.0", "1.2.0", "1.1.0", "1.0.0"], 2).await;
+    served.lock().expect("the pages")[0].remove(0);
+    check(&["1.3.0", "1.2.0", "1.1.0"], 2).await;
+    // What is not in order cannot be told apart by pages: it is read whole, and rightly.
+    served.lock().expect("the pages")[1].push("0.9.0");
+    check(&["1.3.0", "1.2.0", "1.1.0", "0.9.0"], 2).await;
+    check(&["1.3.0", "1.2.0", "1.1.0", "0.9.0"], 2).await;
 }
 
 #[tokio::test]
