@@ -15,6 +15,7 @@ mod network;
 mod proxy;
 mod referrers;
 mod tls;
+mod writes;
 
 use std::fs;
 

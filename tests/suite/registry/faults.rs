@@ -29,7 +29,7 @@ const AT_A_TIME: usize = 12;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+pub(super) enum Fault {
     /// The connection is cut, and nobody listens any more.
     Refuse,
     Reset,
@@ -40,7 +40,7 @@ enum Fault {
     HalfBody,
 }
 
-const FAULTS: [Fault; 12] = [
+pub(super) const FAULTS: [Fault; 12] = [
     Fault::Refuse,
     Fault::Reset,
     Fault::Silence,
@@ -56,7 +56,7 @@ const FAULTS: [Fault; 12] = [
 ];
 
 /// The calls of one look at a registry, by what is in their first line.
-const CALLS: [&str; 6] = [
+pub(super) const CALLS: [&str; 6] = [
     "GET /token",
     "GET /v2/web/tags/list?n=",
     "GET /v2/web/tags/list?last=",
@@ -66,14 +66,14 @@ const CALLS: [&str; 6] = [
 ];
 
 /// A proxy before a registry that lets every call through but one, for as long as it is `armed`.
-struct FaultProxy {
-    address: SocketAddr,
-    hits: Arc<AtomicUsize>,
-    armed: Arc<AtomicBool>,
+pub(super) struct FaultProxy {
+    pub(super) address: SocketAddr,
+    pub(super) hits: Arc<AtomicUsize>,
+    pub(super) armed: Arc<AtomicBool>,
 }
 
 impl FaultProxy {
-    async fn start(target: SocketAddr, call: &'static str, fault: Fault) -> Self {
+    pub(super) async fn start(target: SocketAddr, call: &'static str, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port is free");
