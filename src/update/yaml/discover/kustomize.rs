@@ -17,7 +17,10 @@ pub(super) fn find(finder: &mut Finder<'_, '_>, path: &str, missing: Missing) {
             ("kustomize.toolkit.fluxcd.io", "Kustomization") => {
                 index.follow(root, &["spec", "images", "[]"])
             }
-            ("", "") if FILES.contains(&name) => index.follow(root, &["images", "[]"]),
+            // Kustomize itself fills in what a file of its name leaves out.
+            ("", "" | "Kustomization" | "Component") if FILES.contains(&name) => {
+                index.follow(root, &["images", "[]"])
+            }
             _ => continue,
         };
         for image in images {

@@ -196,6 +196,9 @@ fn kustomizations_are_found_by_kind_and_by_name() {
     check("kustomization.yml", images, row);
     check("Kustomization", images, row);
     check("other.yaml", images, &[]);
+    let half = format!("kind: Kustomization\n{images}");
+    check("kustomization.yaml", &half, row);
+    check("other.yaml", &half, &[]);
     let typed =
         format!("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n{images}");
     check("other.yaml", &typed, row);
