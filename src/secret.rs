@@ -5,19 +5,18 @@
 //! [`Credential`] is bound to its [`Authority`] when it is made, and the request builder sends it
 //! nowhere else.
 
+mod echo;
 mod ssh_key;
 
 use std::{collections::BTreeMap, fmt, hash, str::FromStr};
 
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, STANDARD_NO_PAD},
-};
 use url::Url;
 use zeroize::Zeroize;
 
 pub use self::ssh_key::{SshKey, SshKeyError};
 
+/// A user name as long as this is a token.
+const TOKEN_LENGTH: usize = 20;
 /// The port of SSH (RFC 4251), which the URL parser does not know.
 const SSH_PORT: u16 = 22;
 
@@ -133,27 +132,17 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// Whether `text` repeats a part of this proof, plain or in base64, as a hostile or careless
+    /// Whether `text` repeats a part of this proof, in whatever form, as a hostile or careless
     /// server may do in an error.
     pub(crate) fn is_echoed_in(&self, text: &str) -> bool {
-        // A text that is cut holds the beginning of a long secret only.
-        let echoes = |secret: &str| {
-            let end = secret
-                .char_indices()
-                .nth(16)
-                .map_or(secret.len(), |(at, _)| at);
-            !secret.is_empty() && text.contains(&secret[..end])
-        };
         match self {
             Self::Basic { username, password } => {
-                let pair = Secret::new(format!("{}:{}", username.expose(), password.expose()));
-                let encoded = Secret::new(STANDARD.encode(pair.expose()));
-                let alone = Secret::new(STANDARD_NO_PAD.encode(password.expose()));
-                [password, &encoded, &alone]
-                    .into_iter()
-                    .any(|it| echoes(it.expose()))
+                // Some servers take a token as the name, and any password.
+                let is_token = username.expose().len() >= TOKEN_LENGTH;
+                echo::repeats(text, password.expose())
+                    || is_token && echo::repeats(text, username.expose())
             }
-            Self::Bearer(token) | Self::Refresh(token) => echoes(token.expose()),
+            Self::Bearer(token) | Self::Refresh(token) => echo::repeats(text, token.expose()),
         }
     }
 }
@@ -232,6 +221,12 @@ mod tests {
         assert!(basic.is_echoed_in("bad password canary-4711!"));
         assert!(basic.is_echoed_in("got Basic Ym90OmNhbmFyeS00NzEx"));
         assert!(!basic.is_echoed_in("bad password for bot"));
+        let named = Proof::Basic {
+            username: secret("ghp_canary4711canary4711"),
+            password: secret("x"),
+        };
+        assert!(named.is_echoed_in("nobody is ghp_canary4711canary4711"));
+        assert!(!named.is_echoed_in("an example"));
         let bearer = Proof::Bearer(secret(&format!("canary-4711-{}", "x".repeat(900))));
         assert!(bearer.is_echoed_in("got canary-4711-xxxxxxxx…"));
         assert!(!Proof::Refresh(secret("")).is_echoed_in("denied"));

@@ -6,6 +6,7 @@
 )]
 
 mod action;
+mod canary;
 mod cases;
 mod cli;
 #[cfg(feature = "clouds")]

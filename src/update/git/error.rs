@@ -5,6 +5,7 @@ use std::io;
 use crate::{
     egress::{EgressError, ssh::SshError},
     error::Class,
+    secret::Proof,
 };
 
 use super::{ProviderError, SignerError};
@@ -223,6 +224,24 @@ pub enum RemoteError {
 }
 
 impl RemoteError {
+    /// The same error, without what the server said where that repeats `proof`.
+    #[must_use]
+    pub(super) fn without_echo(mut self, proof: &Proof) -> Self {
+        let (Self::Unavailable { reason: said, .. }
+        | Self::Denied { reason: said, .. }
+        | Self::Rejected { reason: said, .. }
+        | Self::Unsupported { reason: said, .. }
+        | Self::Protocol { detail: said, .. }
+        | Self::Renamed { target: said, .. }) = &mut self
+        else {
+            return self;
+        };
+        if proof.is_echoed_in(said) {
+            "its words repeat our credential and are not shown".clone_into(said);
+        }
+        self
+    }
+
     /// What kind of trouble this is.
     pub fn class(&self) -> Class {
         match self {

@@ -1,6 +1,8 @@
 //! Smart HTTP: the requests, what a status means, and the answer as packet lines
 //! (gitprotocol-http(5)). A session over SSH goes through the same door, see [`super::ssh`].
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use bytes::{Bytes, BytesMut};
 use reqwest::{
     Method, StatusCode,
@@ -36,6 +38,8 @@ pub(super) struct Session<'a> {
     pub(super) deadline: Instant,
     tokens: &'a Tokens,
     connection: OnceCell<egress::ssh::Connection>,
+    /// What was last sent to prove who we are.
+    shown: Mutex<Option<Credential>>,
 }
 
 /// The two halves of a Git server.
@@ -90,7 +94,21 @@ impl<'a> Session<'a> {
             deadline,
             tokens,
             connection: OnceCell::new(),
+            shown: Mutex::default(),
         }
+    }
+
+    /// What came of the exchange; an error does not repeat our credential, though the server may.
+    pub(super) fn outcome<T>(&self, result: Result<T, RemoteError>) -> Result<T, RemoteError> {
+        result.map_err(|error| match &*self.shown() {
+            Some(credential) => error.without_echo(credential.proof()),
+            None => error,
+        })
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Option<Credential>> {
+        // A credential is whole whoever panicked beside it.
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one connection over SSH, made when it is first asked for.
@@ -206,6 +224,7 @@ impl<'a> Session<'a> {
         body: Bytes,
     ) -> Result<Answer, RemoteError> {
         let credential = self.credential().await?;
+        self.shown().clone_from(&credential);
         let call = Call {
             method,
             url,

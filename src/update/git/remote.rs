@@ -72,7 +72,7 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                Box::pin(self.read_smart(&session, requests, &cancel)).await
+                session.outcome(Box::pin(self.read_smart(&session, requests, &cancel)).await)
             }
         };
         within(deadline, &remote, reading).await
@@ -99,7 +99,8 @@ impl Remote for GitRemote {
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
                 let store = Store::of(&self.store, source, base.kind(), &remote);
                 let _held = self.lock(store.folder()).await;
-                history::fetch_history(&session, &store, base, paths).await
+                let fetched = history::fetch_history(&session, &store, base, paths).await;
+                session.outcome(fetched)
             }
         };
         within(deadline, &remote, reading).await
@@ -124,7 +125,9 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                Box::pin(self.push_smart(&session, chains)).await
+                let pushed = session.outcome(Box::pin(self.push_smart(&session, chains)).await)?;
+                let each = pushed.into_iter().map(|it| session.outcome(it));
+                Ok(each.collect())
             }
         };
         within(deadline, &remote, pushing).await
@@ -144,8 +147,9 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                let upload = Upload::open(&session).await?;
-                let found = upload.references(slice::from_ref(&beginning)).await?;
+                let upload = session.outcome(Upload::open(&session).await)?;
+                let found = upload.references(slice::from_ref(&beginning)).await;
+                let found = session.outcome(found)?;
                 let names = found.keys();
                 let names = names.filter_map(|name| name.strip_prefix("refs/heads/"));
                 Ok(names.map(str::to_owned).collect())
@@ -195,7 +199,8 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                point::there(&session, &self.store, expected, commit.object()).await
+                let pointed = point::there(&session, &self.store, expected, commit.object());
+                session.outcome(pointed.await)
             }
         };
         within(deadline, &remote, pointing).await
@@ -210,7 +215,7 @@ impl Remote for GitRemote {
             } else {
                 let session =
                     Session::new(&self.egress, &self.tokens, source, remote.clone(), deadline);
-                push::remove(&session, tip.object()).await
+                session.outcome(push::remove(&session, tip.object()).await)
             }
         };
         match timeout_at(deadline, removing).await {

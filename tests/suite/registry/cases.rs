@@ -148,7 +148,11 @@ const CASES: [(&str, &str, &str); 48] = [
         "tests/suite/cloud.rs",
         "r39_a_registry_that_only_looks_like_a_clouds_makes_nobody_ask_for_a_token",
     ),
-    ("C01", "tests/golden/harness/mod.rs", "a secret was shown"),
+    (
+        "C01",
+        "tests/suite/canary.rs",
+        "c01_no_credential_of_any_kind_is_shown_kept_or_sent_elsewhere",
+    ),
     (
         "C02",
         "tests/suite/registry/faults.rs",
@@ -216,7 +220,11 @@ const CASES: [(&str, &str, &str); 48] = [
         "tests/suite/registry/tls.rs",
         "a_private_authority_is_trusted_where_it_is_given",
     ),
-    ("C27", "src/secret.rs", "an_echo_of_a_proof_is_recognised"),
+    (
+        "C27",
+        "src/secret/echo.rs",
+        "c27_a_secret_is_recognised_in_every_dress",
+    ),
 ];
 
 /// The starred cases that no test stands behind, and why.
