@@ -225,8 +225,7 @@ impl GithubApp {
             "iss": self.app,
         });
         let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        let head = encoded(r#"{"alg":"RS256","typ":"JWT"}"#);
-        let claim = format!("{head}.{}", encoded(&claims.to_string()));
+        let claim = format!("{}.{}", claim_head(), encoded(&claims.to_string()));
         let mut signature = vec![0; self.key.public_modulus_len()];
         let random = SystemRandom::new();
         let signed = self
@@ -248,6 +247,9 @@ impl GithubApp {
         };
         let complaint = answer.bytes(MAX_ANSWER).await.ok();
         let complaint = complaint.and_then(|it| serde_json::from_slice::<Complaint>(&it).ok());
+        // Who repeats our claim repeats what every claim begins with.
+        let head = Proof::Bearer(Secret::new(claim_head()));
+        let complaint = complaint.filter(|it| !head.is_echoed_in(&it.message));
         let words =
             complaint.map(|it| format!(": {}", crate::egress::one_line(it.message.as_bytes())));
         ProviderError::Refused {
@@ -277,6 +279,11 @@ impl GithubApp {
             .map(|it| it.to_string())
             .unwrap_or_default()
     }
+}
+
+/// The first part of a claim.
+fn claim_head() -> String {
+    URL_SAFE_NO_PAD.encode(r#"{"alg":"RS256","typ":"JWT"}"#)
 }
 
 impl GitProvider for GithubApp {
