@@ -15,7 +15,7 @@ use clap::Args;
 
 use super::{
     ConnectionArguments, DiscoverArguments, Exit, Global, Trouble, docker_config, load,
-    output::Output, progress::Watched, registry,
+    output::Output, progress::Watched, registry, run,
 };
 use crate::{
     access,
@@ -63,6 +63,10 @@ pub(super) struct ExplainArguments {
     /// Name the values of a folder (or one file) that follow the policy, and who says so
     #[arg(long, value_name = "DIR", conflicts_with_all = ["rule", "replay"])]
     in_place: Option<PathBuf>,
+    /// Read the Git remotes of the documents, and name the values that follow the policy, and why one
+    /// is held: a person may have taken it back
+    #[arg(long, conflicts_with_all = ["rule", "replay", "in_place"])]
+    git: bool,
     #[command(flatten)]
     discover: DiscoverArguments,
     #[command(flatten)]
@@ -80,7 +84,11 @@ pub(super) async fn execute(
         return Ok(Exit::Done);
     }
     let config = load(global, output)?;
-    let mut followers = followers(&arguments, global, &config)?;
+    let mut followers = if arguments.git {
+        committed(&arguments, &config, output).await?
+    } else {
+        followers(&arguments, global, &config)?
+    };
     let registry = Watched::new(registry(arguments.cache.as_deref()), output.is_text());
     let mut policies = Vec::new();
     for subject in subjects(&arguments, global, &config).await? {
@@ -133,6 +141,30 @@ fn followers(
         let follower = FollowerReport::new(&value, &targets);
         let policy = value.policy.to_string();
         followers.entry(policy).or_default().push(follower);
+    }
+    Ok(followers)
+}
+
+/// The values in Git, by the policy that they follow, and what a run would make of them.
+async fn committed(
+    arguments: &ExplainArguments,
+    config: &Config,
+    output: &mut Output,
+) -> Result<BTreeMap<String, Vec<FollowerReport>>, Trouble> {
+    let report = run::planned(config, arguments.cache.as_deref(), output).await?;
+    let mut followers = BTreeMap::<_, Vec<_>>::new();
+    for automation in report.automations {
+        if let Some(error) = &automation.error {
+            let name = &automation.automation;
+            output.note(&format!("warning: `{name}`: {}", error.message));
+        }
+        for value in &automation.values {
+            let follower = FollowerReport::of(value);
+            followers
+                .entry(value.policy.clone())
+                .or_default()
+                .push(follower);
+        }
     }
     Ok(followers)
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -27,6 +27,7 @@ use crate::{
         RunReport,
         text::{self, Detail},
     },
+    scan::OciRegistry,
     secret::Authority,
     update::{
         git::{self, Author, Branch, Checkout, GitRemote, PushSettings, SourceFile, UpdatePath},
@@ -164,29 +165,9 @@ async fn execute(
         .filter(|_| arguments.remote.is_some());
     let named_remote = named_remote.and_then(|it| Authority::of(&it.remote.url));
     // The folder goes with the process; a cache is kept only where one was asked for.
-    let store = Store::open(
-        arguments
-            .cache
-            .as_deref()
-            .filter(|it| !it.is_empty())
-            .map(Path::new),
-    )?;
-    let ports = Ports {
-        registry: Watched::new(registry(arguments.cache.as_deref()), output.is_text()),
-        remote: GitRemote::new(Egress::new(), store.path().to_owned()),
-        vault: DocumentVault {
-            config: &config,
-            docker_config: docker_config(),
-            named_remote,
-        },
-    };
-    once::check_secrets(&config, &ports.vault)
-        .await
-        .map_err(|error| {
-            let mut trouble = Trouble::new(&error, Class::Config, None);
-            trouble.exit = Exit::Usage;
-            trouble
-        })?;
+    let cache = arguments.cache.as_deref();
+    let store = Store::open(cache)?;
+    let ports = ports(&config, &store, cache, named_remote, output).await?;
     let listings = Listings::default();
     let outcomes = match &arguments.in_place {
         Some(folder) => vec![
@@ -219,15 +200,54 @@ async fn execute(
     Ok((report, exit))
 }
 
+/// What a run of the documents would do, which is not told here.
+pub(super) async fn planned(
+    config: &Config,
+    cache: Option<&OsStr>,
+    output: &Output,
+) -> Result<RunReport, Trouble> {
+    let store = Store::open(cache)?;
+    let ports = ports(config, &store, cache, None, output).await?;
+    let outcomes = once::run(config, &ports, &Listings::default(), Intent::Plan).await;
+    ports.registry.finish();
+    Ok(RunReport::new(&outcomes))
+}
+
+/// The ways out, where every secret of the documents can be read.
+async fn ports<'c>(
+    config: &'c Config,
+    store: &Store,
+    cache: Option<&OsStr>,
+    named_remote: Option<Authority>,
+    output: &Output,
+) -> Result<Ports<Watched<OciRegistry>, GitRemote, DocumentVault<'c>>, Trouble> {
+    let vault = DocumentVault {
+        config,
+        docker_config: docker_config(),
+        named_remote,
+    };
+    let checked = once::check_secrets(config, &vault).await;
+    checked.map_err(|error| {
+        let mut trouble = Trouble::new(&error, Class::Config, None);
+        trouble.exit = Exit::Usage;
+        trouble
+    })?;
+    Ok(Ports {
+        registry: Watched::new(registry(cache), output.is_text()),
+        remote: GitRemote::new(Egress::new(), store.path().to_owned()),
+        vault,
+    })
+}
+
 pub(super) enum Store {
     Kept(PathBuf),
     Temporary(tempfile::TempDir),
 }
 
 impl Store {
-    pub(super) fn open(cache: Option<&Path>) -> Result<Self, Trouble> {
-        match cache {
-            Some(path) => Ok(Self::Kept(path.to_owned())),
+    pub(super) fn open(cache: Option<&OsStr>) -> Result<Self, Trouble> {
+        match cache.filter(|it| !it.is_empty()) {
+            Some(path) => Ok(Self::Kept(path.into())),
             None => tempfile::Builder::new()
                 .prefix("tagwright-")
                 .tempdir()

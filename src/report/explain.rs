@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    VERSION,
+    VERSION, ValueReport,
     replay::{Replay, ReplayError},
 };
 use crate::{
@@ -62,7 +62,7 @@ pub struct PolicyReport {
     pub without: Vec<WithoutReport>,
     /// What a person may want to change in the policy.
     pub advice: Vec<String>,
-    /// The values of a folder that follow the policy, where one was given.
+    /// The values of a folder, or of Git, that follow the policy, where these were looked at.
     pub values: Vec<FollowerReport>,
     /// What all this came from; `explain --replay` gives it again.
     pub replay: Replay,
@@ -84,6 +84,12 @@ pub struct FollowerReport {
     pub value: String,
     /// Who says that it follows the policy: its marker, a rule with its place, or a strategy.
     pub origin: String,
+    /// What a run would make of it, for a value in Git: `current`, `update`, `held` and the like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fate: Option<String>,
+    /// Why, for everything but `current` and `update`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl FollowerReport {
@@ -105,6 +111,27 @@ impl FollowerReport {
             path: value.path.clone(),
             value: value.value.clone(),
             origin,
+            fate: None,
+            reason: None,
+        }
+    }
+
+    /// Tells of a value that a plan is about.
+    pub fn of(value: &ValueReport) -> Self {
+        let text = &value.origin.text;
+        Self {
+            file: value.file.clone(),
+            line: value.line,
+            column: value.column,
+            path: value.path.clone(),
+            value: value.value.clone(),
+            origin: match value.origin.kind {
+                "marker" => format!("its marker `{text}`"),
+                "discovery" => format!("the strategy {text}"),
+                _ => text.clone(),
+            },
+            fate: Some(value.fate.to_owned()),
+            reason: value.reason.clone(),
         }
     }
 }
@@ -324,11 +351,16 @@ impl PolicyReport {
                 path,
                 value,
                 origin,
+                fate,
+                reason,
             } = value;
             let _ = writeln!(
                 text,
                 "  {file}:{line}:{column}  {value}  {DIM}{path}, by {origin}{DIM:#}"
             );
+            if let (Some(fate), Some(reason)) = (fate, reason) {
+                let _ = writeln!(text, "    {fate}: {reason}");
+            }
         }
         if !self.candidates.is_empty() {
             text.push_str("\nbest candidates:\n");

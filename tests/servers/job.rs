@@ -320,6 +320,8 @@ fn what_a_person_took_back_stays_until_something_newer_is_there() {
         assert_eq!(fleet.tip("main"), by_hand);
     }
     world.run(&["plan"]).expect(0, "and nothing newer is there");
+    let explained = world.run(&["explain", "web", "--git"]);
+    explained.expect(0, "held: somebody took 1.1.0 back after commit");
     world.configure("", "  guardsOff: [takenBack]");
     world.run(&["plan"]).expect(0, "1.0.0 → 1.1.0");
 

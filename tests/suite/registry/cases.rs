@@ -58,7 +58,7 @@ const CASES: [(&str, &str, &str); 48] = [
     ("R13", "tests/scale/main.rs", "one_repository"),
     (
         "R14",
-        "src/scan/listing.rs",
+        "src/scan/listing/tests.rs",
         "a_full_page_without_a_link_is_not_believed_to_be_the_last",
     ),
     (
@@ -74,7 +74,7 @@ const CASES: [(&str, &str, &str); 48] = [
     ),
     (
         "R19",
-        "src/scan/listing.rs",
+        "src/scan/listing/tests.rs",
         "a_page_is_read_to_its_end_or_not_at_all",
     ),
     (
