@@ -80,7 +80,8 @@ async fn run(context: &Context, config: &Config, automation: &Automation) -> Vec
     let (ports, intent) = (&context.ports, Intent::Apply);
     let Some(settings) = &automation.pull_request else {
         let crew = config.automations.iter().collect::<Vec<_>>();
-        return pipeline::run(config, &crew, ports, &listings, intent).await;
+        let run = pipeline::run(config, &crew, ports, &listings, intent);
+        return Box::pin(run).await;
     };
     let doors = Doors {
         settings,
