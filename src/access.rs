@@ -2,14 +2,15 @@
 //! and forge [`Access`](crate::update::forge::Access).
 //!
 //! The formats are Flux's (`kubernetes.io/dockerconfigjson`, `username` and `password`,
-//! `bearerToken`, `identity` and `known_hosts`, `githubAppID` and its kin, `ca.crt`, `tls.crt`, `tls.key`, `address`). A
-//! missing or unfit value is an error that names the Secret and the key, never the value.
+//! `bearerToken`, `identity` and `known_hosts`, `githubAppID` and its kin, `ca.crt`, `tls.crt`, `tls.key`, `address`,
+//! `*.pub`). A missing or unfit value is an error that names the Secret and the key, never the value.
 
 #[cfg(feature = "clouds")]
 mod cloud;
 mod forge;
 mod git;
 mod github_app;
+mod keys;
 
 use std::future::Future;
 
@@ -35,6 +36,7 @@ pub use self::cloud::cloud_keychain;
 pub use self::{
     forge::{forge, forge_with_token},
     git::remote,
+    keys::trusted_keys,
 };
 
 /// Opens secrets by name.

@@ -30,8 +30,8 @@ pub use self::{
 pub use self::policy::{
     CalverPolicy, ClockName, ConstraintsSpec, DenialSpec, DigestReflectionPolicy, FilterTags,
     GuardName, ImagePolicySpec, KeyKindName, KeyPolicy, MinimumAgeSpec, NewestPolicy,
-    NumericalPolicy, OrderDirection, OrderPolicy, PolicyChoice, SemverPolicy, TagRuleSpec,
-    UpdateLevelName,
+    NumericalPolicy, OidcIdentitySpec, OrderDirection, OrderPolicy, PolicyChoice, SemverPolicy,
+    TagRuleSpec, UpdateLevelName, VerifyProviderName, VerifySpec,
 };
 pub use self::rules::{FieldName, MatchesName, RepositorySettings, RuleSpec};
 

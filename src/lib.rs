@@ -45,7 +45,7 @@
 //! | [`secret`] | secrets that cannot be shown, credentials bound to a place | who uses them |
 //! | [`egress`] | the only way out: TLS, proxies, redirects, limits, credentials | what the bytes mean |
 //! | [`cloud`] | which registries and Git remotes are a cloud's; log-ins by the identity that it gives (feature `clouds`) | registries' protocol, Git's, Kubernetes |
-//! | [`scan`] | complete listings, digests, registry log-ins | policies, YAML, Git |
+//! | [`scan`] | complete listings, digests, signatures, registry log-ins | policies, YAML, Git |
 //! | [`policy`] | filters, orders, verdicts, explanations; pure | input and output, clock, async |
 //! | [`update`] | pure half: markers, edits, proof, plan, message; effect half: [`update::git`], [`update::forge`], [`update::local`] | scans, configuration |
 //! | [`config`], [`crd`] | documents → checked configuration | input and output |

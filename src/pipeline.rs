@@ -23,7 +23,7 @@ pub use self::{
         Deliberation, Question, Scope, check_files, choose, decide_files, deliberate, described,
         inline_policy, question,
     },
-    facts::{FactsError, MAX_LOOKUPS, MAX_NEWEST, complete},
+    facts::{FactsError, MAX_LOOKUPS, MAX_NEWEST, Place, complete},
     groups::groups,
     listings::{Asked, Listing, Listings},
     propose::{Doors, propose},

@@ -18,14 +18,14 @@ use super::{
     output::Output, progress::Watched, registry, run,
 };
 use crate::{
-    access,
+    access::{self, AccessError},
     config::Config,
     image::{ImageReference, Repository, Tag},
     once::DocumentVault,
-    pipeline::{self, Scope},
+    pipeline::{self, Place, Scope},
     policy::{Policy, PolicyName},
     report::explain::{ExplainReport, FollowerReport, PolicyReport, RecordedReport},
-    scan::{Access, Registry as _},
+    scan::{Access, Registry as _, TrustedKeys},
     update::{
         PolicyKey,
         local::{self, LocalError},
@@ -98,7 +98,11 @@ pub(super) async fn execute(
             Trouble::new(&error, error.class(), error.hint())
         })?;
         let currents = [subject.current.as_ref().map(ToString::to_string)].into();
-        let place = (&subject.listed, &subject.access);
+        let place = Place {
+            repository: &subject.listed,
+            access: &subject.access,
+            keys: subject.keys.as_ref(),
+        };
         let scan = pipeline::complete(&registry, place, &subject.policy, &scan, &currents);
         let scan = scan.await.map_err(|error| {
             registry.finish();
@@ -190,6 +194,7 @@ struct Subject {
     listed: Repository,
     policy: Policy,
     access: Access,
+    keys: Option<TrustedKeys>,
     current: Option<Tag>,
     suspended: bool,
 }
@@ -225,10 +230,13 @@ async fn subjects(
         let question = question.map_err(|_| {
             Trouble::usage(&format!("policy `{name}` has no ImageRepository"), None)
         })?;
+        let shut = |error: AccessError| Trouble::new(&error, error.class(), error.hint());
         let access = access::registry(&vault, &question.connection, question.listed()).await;
+        let keys = access::trusted_keys(&vault, question.verify.as_ref()).await;
         subjects.push(Subject {
             name: name.to_string(),
-            access: access.map_err(|error| Trouble::new(&error, error.class(), error.hint()))?,
+            access: access.map_err(shut)?,
+            keys: keys.map_err(shut)?,
             listed: question.listed().clone(),
             policy: question.policy,
             current: image.as_ref().and_then(|image| image.tag().cloned()),
@@ -286,6 +294,7 @@ async fn ruled(
         listed,
         policy,
         access,
+        keys: None,
         current: image.tag().cloned(),
         suspended: false,
     })

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
     image::{Digest, Repository, Tag},
-    scan::{Access, Depth, Registry, Scan, ScanError, Sieve, TagFacts},
+    scan::{Access, Depth, Registry, Scan, ScanError, Sieve, Signature, TagFacts, TrustedKeys},
 };
 
 /// A registry that shows what it is asked.
@@ -85,5 +85,18 @@ impl<R: Registry> Registry for Watched<R> {
         self.bar
             .set_message(format!("resolving {repository}:{tag}"));
         self.registry.digest(repository, tag, access).await
+    }
+
+    async fn signature(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        keys: &TrustedKeys,
+        access: &Access,
+    ) -> Result<Signature, ScanError> {
+        self.bar
+            .set_message(format!("looking who signed {repository}"));
+        let signature = self.registry.signature(repository, digest, keys, access);
+        signature.await
     }
 }

@@ -169,6 +169,8 @@ pub struct NamedPolicy {
     pub image: ObjectKey,
     /// What it decides by.
     pub policy: Policy,
+    /// The Secret with the keys that an image must be signed by one of, where it must.
+    pub verify: Option<ObjectKey>,
     /// How often its digest is looked up, where it is always looked up; for who schedules runs.
     pub digest_interval: Option<Duration>,
     /// Whether it is to be left alone.

@@ -15,18 +15,20 @@ use super::{
     told,
 };
 use crate::{
-    access,
+    access::{self, AccessError},
     config::{Config, ObjectKey, Reading, duration, object_name},
     crd::{AccessFrom, ImagePolicyStatus, ImageRef},
     error::Class,
     image::Tag,
-    pipeline::{Question, choose},
-    policy::{DigestReflection, PolicyName, Verdict},
+    pipeline::{Place, Question, choose},
+    policy::{self, Advice, DigestReflection, PolicyName, Signing, Verdict},
     scan::{Registry as _, Scan, ScanError},
 };
 
 /// How often a digest is looked up where nothing is said, as in Flux.
 const DIGEST_INTERVAL: Duration = Duration::from_mins(10);
+/// The least time between two looks.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Decides, and says what came of it.
 pub(super) async fn reconcile(context: &Context, object: &Arc<Object>) -> Report {
@@ -67,26 +69,31 @@ async fn decide(
     let scan = listing(context, object, &question, &repository.key, status)?;
     let name = repository.text("/spec/image").unwrap_or_default();
     let (verdict, scan) = verdict(context, &question, &scan).await?;
-    let (tag, held) = match verdict {
+    let (tag, held) = match &verdict {
         Verdict::Selected(selection) => {
             context.metrics.verdict("selected");
-            (selection.tag, None)
+            (selection.tag.clone(), None)
         }
         Verdict::Held { selection, reason } => {
             context.metrics.verdict("held");
             let held = format!("{} is held: {reason}", selection.tag);
-            let message = match &status.latest_ref {
-                Some(latest) => ready_message(latest, status.observed_previous_ref.as_ref()),
-                None => return Err(Refusal::failed("Failure", held, Next::Never)),
+            let Some(latest) = &status.latest_ref else {
+                let next = next_look(&question, &repository);
+                return Err(Refusal::failed("Failure", held, next));
             };
+            let message = ready_message(latest, status.observed_previous_ref.as_ref());
             let held = Some(held);
-            return Ok((End::Ready { message, held }, next(object, &question)));
+            let next = next(object, &question, &repository);
+            return Ok((End::Ready { message, held }, next));
         }
         Verdict::NothingMatched(stages) => {
             context.metrics.verdict("nothing_matched");
-            // A new listing is a trigger, and nothing else changes the answer.
-            let message = format!("no tag satisfies the policy: {stages}");
-            return Err(Refusal::failed("Failure", message, Next::Never));
+            let advice = policy::advise(&question.policy, &scan, (&verdict, *stages));
+            let unsigned = advice.into_iter().find(Advice::is_about_signatures);
+            let unsigned = unsigned.map_or_else(String::new, |it| format!("; {it}"));
+            let message = format!("no tag satisfies the policy: {stages}{unsigned}");
+            let next = next_look(&question, &repository);
+            return Err(Refusal::failed("Failure", message, next));
         }
     };
     let digest = digest(context, &question, &tag, &scan, name, status).await?;
@@ -100,7 +107,8 @@ async fn decide(
     }
     context.chose(object, &chosen);
     let message = ready_message(&chosen, status.observed_previous_ref.as_ref());
-    Ok((End::Ready { message, held }, next(object, &question)))
+    let next = next(object, &question, &repository);
+    Ok((End::Ready { message, held }, next))
 }
 
 /// The `ImageRepository`, which must exist and let us in.
@@ -178,6 +186,7 @@ fn question(object: &Object, repository: &Object) -> Result<Question, Refusal> {
             image: image.image,
             connection: image.connection,
             policy: policy.policy,
+            verify: policy.verify,
             // Who is suspended is left alone before anybody asks what it wants.
             suspended: None,
         }),
@@ -222,13 +231,21 @@ async fn verdict<'s>(
     scan: &'s Scan,
 ) -> Result<(Verdict, Cow<'s, Scan>), Refusal> {
     let (vault, listed) = (&context.ports.vault, question.listed());
-    let access = access::registry(vault, &question.connection, listed).await;
-    let access = access.map_err(|error| {
+    let shut = |error: AccessError| {
         let message = told::sentence(&error, None);
         Refusal::failed("Failed", message, Next::Retry(Class::Denied))
-    })?;
+    };
+    let access = access::registry(vault, &question.connection, listed).await;
+    let access = access.map_err(shut)?;
+    let keys = access::trusted_keys(vault, question.verify.as_ref()).await;
+    let keys = keys.map_err(shut)?;
     let nothing_in_git = BTreeSet::from([None]);
-    let (registry, place) = (&context.ports.registry, (listed, &access));
+    let registry = &context.ports.registry;
+    let place = Place {
+        repository: listed,
+        access: &access,
+        keys: keys.as_ref(),
+    };
     let chosen = choose(registry, place, &question.policy, scan, &nothing_in_git).await;
     let (scan, mut choices) = chosen.map_err(|error| {
         let words = told::sentence(&error, error.hint());
@@ -252,7 +269,9 @@ async fn digest(
     let latest = status.latest_ref.as_ref();
     let kept = latest.filter(|latest| latest.name == name && latest.tag == tag.as_str());
     let kept = kept.and_then(|latest| latest.digest.clone());
-    match (question.policy.digest, kept) {
+    // What was kept may be from before the policy asked for signatures.
+    let is_verified = question.policy.constraints.signing == Signing::Required;
+    match (question.policy.digest, kept.filter(|_| !is_verified)) {
         (DigestReflection::Never, _) => return Ok(None),
         (DigestReflection::IfNotPresent, Some(digest)) => return Ok(Some(digest)),
         (DigestReflection::IfNotPresent | DigestReflection::Always, _) => {}
@@ -282,16 +301,26 @@ fn lookup_failed(of: &str, error: &ScanError) -> Refusal {
     Refusal::failed("Failed", message, Next::Retry(error.class()))
 }
 
-/// When the digest has to be looked up again.
-fn next(object: &Object, question: &Question) -> Next {
+/// When signatures have to be looked at again: as often as the image is listed, since one may arrive
+/// late. Otherwise a new listing is a trigger, and nothing else changes what a policy says.
+fn next_look(question: &Question, repository: &Object) -> Next {
+    let interval = repository.text("/spec/interval").and_then(duration::parse);
+    match (question.policy.constraints.signing, interval) {
+        (Signing::Required, Some(interval)) => Next::After(interval.max(SHORTEST_INTERVAL)),
+        _ => Next::Never,
+    }
+}
+
+/// When the digest or the signatures have to be looked up again.
+fn next(object: &Object, question: &Question, repository: &Object) -> Next {
     if question.policy.digest != DigestReflection::Always {
-        return Next::Never;
+        return next_look(question, repository);
     }
     let interval = object.text("/spec/interval").and_then(duration::parse);
     let interval = interval
         .filter(|it| !it.is_zero())
         .unwrap_or(DIGEST_INTERVAL);
-    Next::After(interval.max(Duration::from_secs(1)))
+    Next::After(interval.max(SHORTEST_INTERVAL))
 }
 
 /// Flux's words for what was chosen.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::NamespacedReference;
+use super::{LocalReference, NamespacedReference};
 
 /// `ImagePolicy.spec`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -32,9 +32,48 @@ pub struct ImagePolicySpec {
     /// What a candidate must be besides being in order. Not a field of Flux.
     #[serde(default)]
     pub constraints: Option<ConstraintsSpec>,
+    /// By whom a candidate's image must be signed. Not a field of Flux.
+    #[serde(default)]
+    pub verify: Option<VerifySpec>,
     /// The guards that are switched off. Not a field of Flux.
     #[serde(default)]
     pub guards_off: Vec<GuardName>,
+}
+
+/// `ImagePolicy.spec.verify`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VerifySpec {
+    /// How images are signed. Only `cosign` is verified; `notation` is refused.
+    #[serde(default)]
+    pub provider: VerifyProviderName,
+    /// The Secret with the public keys, under names that end in `.pub`.
+    #[serde(default)]
+    pub secret_ref: Option<LocalReference>,
+    /// Who signs without a key. It is refused, since only keys are verified.
+    #[serde(default, rename = "matchOIDCIdentity")]
+    pub match_oidc_identity: Option<Vec<OidcIdentitySpec>>,
+}
+
+/// How images are signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerifyProviderName {
+    /// By cosign.
+    #[default]
+    Cosign,
+    /// By notation.
+    Notation,
+}
+
+/// An entry of `verify.matchOIDCIdentity`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcIdentitySpec {
+    /// Who vouches for the identity.
+    pub issuer: String,
+    /// The identity.
+    pub subject: String,
 }
 
 /// `ImagePolicy.spec.constraints`.

@@ -11,18 +11,18 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{
     Listings, Ports,
-    facts::{FactsError, complete},
+    facts::{FactsError, Place, complete},
     listings::Asked,
 };
 use crate::{
     access::{self, Vault},
-    config::{Config, Connection, duration},
+    config::{Config, Connection, ObjectKey, duration},
     egress::PlainHttp,
     image::Repository,
     nearest::nearest,
     parallel,
     policy::{self, DigestReflection, Policy, PolicyName, Preset},
-    scan::{Access, Registry, Scan},
+    scan::{Registry, Scan},
     update::{
         PolicyKey, formats,
         git::SourceFile,
@@ -209,11 +209,16 @@ async fn decide<R: Registry, G, V: Vault>(
         image,
         connection,
         policy,
+        verify,
         ..
     } = question;
     // Only what is asked goes to a mirror; what is written into Git is the image.
     let access = match access::registry(&ports.vault, &connection, &listed).await {
         Ok(access) => access,
+        Err(error) => return Decision::Unavailable(told(&error, error.hint())),
+    };
+    let keys = match access::trusted_keys(&ports.vault, verify.as_ref()).await {
+        Ok(keys) => keys,
         Err(error) => return Decision::Unavailable(told(&error, error.hint())),
     };
     let asked = Asked {
@@ -227,7 +232,11 @@ async fn decide<R: Registry, G, V: Vault>(
         Err(error) => return Decision::Unavailable(told(error.as_ref(), error.hint())),
     };
     let currents = plan::current_tags(files, key, &image);
-    let place = (&listed, &access);
+    let place = Place {
+        repository: &listed,
+        access: &access,
+        keys: keys.as_ref(),
+    };
     let (scan, choices) = match choose(&ports.registry, place, &policy, &scan, &currents).await {
         Ok(chosen) => chosen,
         Err(error) => return Decision::Unavailable(told(&error, error.hint())),
@@ -260,7 +269,7 @@ async fn decide<R: Registry, G, V: Vault>(
 /// The registry could not tell, or was to be asked for too much.
 pub async fn choose<'s, R: Registry>(
     registry: &R,
-    place: (&Repository, &Access),
+    place: Place<'_>,
     policy: &Policy,
     scan: &'s Scan,
     currents: &BTreeSet<Option<String>>,
@@ -283,7 +292,10 @@ fn choices(
             listed, candidates, ..
         } = stages;
         let order = &policy.order;
-        let why = format!("{order}: best of {candidates} candidates, {listed} tags");
+        let mut why = format!("{order}: best of {candidates} candidates, {listed} tags");
+        if let Some(key) = policy::signer(policy, scan, &verdict) {
+            why.push_str(&format!(", signed by `{key}`"));
+        }
         let choice = Choice {
             verdict,
             stages,
@@ -312,6 +324,8 @@ pub struct Question {
     pub connection: Connection,
     /// The policy.
     pub policy: Policy,
+    /// The Secret with the keys that an image must be signed by one of, where the policy wants that.
+    pub verify: Option<ObjectKey>,
     /// What is to be left alone, where something is: the policy or its `ImageRepository`.
     pub suspended: Option<&'static str>,
 }
@@ -346,6 +360,7 @@ pub fn question(scope: &Scope<'_>, key: &PolicyKey) -> Result<Question, Decision
                 policy: policy.map_err(Decision::Unavailable)?,
                 connection: inline_connection(scope, repository),
                 image: repository.clone(),
+                verify: None,
                 suspended: None,
             })
         }
@@ -392,6 +407,7 @@ fn named_question(scope: &Scope<'_>, name: &PolicyName) -> Result<Question, Deci
         image: image.image.clone(),
         connection: image.connection.clone(),
         policy: policy.policy.clone(),
+        verify: policy.verify.clone(),
     })
 }
 
@@ -520,7 +536,7 @@ fn inline_constraints(rule: &InlineRule) -> Result<policy::Constraints, String> 
 }
 
 /// An error, its causes and what to do about it in one sentence.
-fn told(error: &dyn std::error::Error, hint: Option<String>) -> String {
+pub(super) fn told(error: &dyn std::error::Error, hint: Option<String>) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

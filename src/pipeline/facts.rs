@@ -4,11 +4,12 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use super::decide::told;
 use crate::{
     error::Class,
     image::{Repository, Tag},
     policy::{Fact, Need, Order, Policy, Situation, needs},
-    scan::{Access, Depth, Registry, Scan, ScanError},
+    scan::{Access, Depth, Registry, Scan, ScanError, Signature, TagFacts, TrustedKeys},
 };
 
 /// How many tags are looked into to find one that a policy takes.
@@ -56,23 +57,39 @@ impl FactsError {
     }
 }
 
+/// Where tags are looked into, with which rights, and by whom they have to be signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The image, or its mirror.
+    pub repository: &'a Repository,
+    /// With which rights and by which way.
+    pub access: &'a Access,
+    /// The keys that an image must be signed by one of, where the policy wants it signed.
+    pub keys: Option<&'a TrustedKeys>,
+}
+
 /// Adds to `scan` what `policy` has to know to decide for each of `currents`, the values in Git.
 ///
 /// It asks from the top: a tag that stands below one that is taken is never looked into. Where too
 /// many would have to be, the rest stays unknown, and the policy says so.
 pub async fn complete<'s, R: Registry>(
     registry: &R,
-    (image, access): (&Repository, &Access),
+    place: Place<'_>,
     policy: &Policy,
     scan: &'s Scan,
     currents: &BTreeSet<Option<String>>,
 ) -> Result<Cow<'s, Scan>, FactsError> {
     let mut scan = Cow::Borrowed(scan);
-    let mut looked = BTreeSet::<Tag>::new();
+    let mut looked = BTreeSet::<(Look, Tag)>::new();
     let mut batch = FIRST_BATCH;
     loop {
-        let wanted = wanted(policy, &scan, currents, &looked);
-        let is_newest = matches!(policy.order, Order::Newest(_));
+        let mut wanted = wanted(policy, &scan, currents, &looked);
+        let Some(look) = wanted.first().map(|need| Look::of(need.fact)) else {
+            return Ok(scan);
+        };
+        // Whether to look at signatures further down depends on what those above come to.
+        wanted.retain(|need| Look::of(need.fact) == look);
+        let is_newest = matches!(policy.order, Order::Newest(_)) && look == Look::Image;
         if is_newest && wanted.len() > MAX_NEWEST {
             let count = wanted.len();
             return Err(FactsError::TooMany { count });
@@ -82,27 +99,86 @@ pub async fn complete<'s, R: Registry>(
         } else {
             (batch, MAX_LOOKUPS)
         };
-        let size = size.min(most.saturating_sub(looked.len()));
+        let done = looked.iter().filter(|(done, _)| *done == look).count();
+        let size = size.min(most.saturating_sub(done));
         let wanted = wanted.into_iter().take(size).collect::<Vec<_>>();
         if wanted.is_empty() {
             return Ok(scan);
         }
+        let known = &scan.facts;
         let found = stream::iter(wanted)
             .map(async |Need { tag, fact }| {
-                let facts = registry
-                    .facts(image, &tag, depth(fact, policy), access)
-                    .await?;
+                let facts = match look {
+                    Look::Image => {
+                        let depth = depth(fact, policy);
+                        let Place {
+                            repository, access, ..
+                        } = place;
+                        registry.facts(repository, &tag, depth, access).await?
+                    }
+                    Look::Signature => signed(registry, place, &tag, known.get(&tag)).await?,
+                };
                 Ok::<_, ScanError>((tag, facts))
             })
             .buffer_unordered(CONCURRENT)
             .try_collect::<Vec<_>>()
             .await?;
         for (tag, facts) in found {
-            looked.insert(tag.clone());
+            looked.insert((look, tag.clone()));
             scan.to_mut().facts.insert(tag, facts);
         }
         batch *= 2;
     }
+}
+
+/// What is looked at in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Look {
+    /// The manifest and what is behind it.
+    Image,
+    /// Who signed the manifest.
+    Signature,
+}
+
+impl Look {
+    fn of(fact: Fact) -> Self {
+        match fact {
+            Fact::Signature => Self::Signature,
+            Fact::Created | Fact::Annotated | Fact::FirstSeen | Fact::Platforms | Fact::Digest => {
+                Self::Image
+            }
+        }
+    }
+}
+
+/// Adds to what is known of `tag` who signed the manifest that it names. The digest that is verified
+/// is the one that is known from now on, so that no other one is written.
+async fn signed<R: Registry>(
+    registry: &R,
+    place: Place<'_>,
+    tag: &Tag,
+    known: Option<&TagFacts>,
+) -> Result<TagFacts, ScanError> {
+    let Place {
+        repository,
+        access,
+        keys,
+    } = place;
+    let mut facts = known.cloned().unwrap_or_default();
+    let Some(keys) = keys else {
+        return Ok(facts);
+    };
+    let digest = match facts.digest {
+        Some(digest) => digest,
+        None => registry.digest(repository, tag, access).await?,
+    };
+    let signature = registry.signature(repository, &digest, keys, access).await;
+    facts.digest = Some(digest);
+    facts.signature = Some(signature.unwrap_or_else(|error| {
+        tracing::debug!(repository = %repository, tag = %tag, %error, "signature unknown");
+        Signature::Unknown(told(&error, error.hint()))
+    }));
+    Ok(facts)
 }
 
 /// What is to be found out, the highest first; nothing where the highest is a tag that was looked
@@ -111,8 +187,9 @@ fn wanted(
     policy: &Policy,
     scan: &Scan,
     currents: &BTreeSet<Option<String>>,
-    looked: &BTreeSet<Tag>,
+    looked: &BTreeSet<(Look, Tag)>,
 ) -> Vec<Need> {
+    let is_done = |need: &Need| looked.contains(&(Look::of(need.fact), need.tag.clone()));
     let mut wanted: Vec<Need> = Vec::new();
     // Most policies do not look at the value in Git: one pass stands for all values.
     let is_relative = policy.constraints.are_relative();
@@ -125,11 +202,11 @@ fn wanted(
             now: scan.finished,
         };
         let needs = needs(policy, scan, situation);
-        if needs.first().is_some_and(|need| looked.contains(&need.tag)) {
+        if needs.first().is_some_and(is_done) {
             continue;
         }
         for need in needs {
-            if !looked.contains(&need.tag) && !wanted.contains(&need) {
+            if !is_done(&need) && !wanted.contains(&need) {
                 wanted.push(need);
             }
         }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     image::{Digest, Tag},
-    scan::TagFacts,
+    scan::{Signature, TagFacts},
 };
 
 /// What a candidate must be, besides being in order. The default asks for nothing.
@@ -39,6 +39,8 @@ pub struct Constraints {
     pub minimum_age: Option<MinimumAge>,
     /// What a tag must run on.
     pub platforms: Vec<Platform>,
+    /// Whether a tag's image must be signed.
+    pub signing: Signing,
 }
 
 /// The greatest step away from the tag in Git.
@@ -73,6 +75,16 @@ pub enum Prereleases {
     Include,
     /// They do not, whatever the range says.
     Exclude,
+}
+
+/// Whether an image must be signed. By which keys is known to who looks at its signatures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signing {
+    /// It need not be.
+    #[default]
+    Free,
+    /// It must be, by a key of the policy.
+    Required,
 }
 
 /// Which tags an entry of `allow` or `deny` means.
@@ -124,6 +136,8 @@ pub enum Fact {
     Platforms,
     /// Which manifest it names.
     Digest,
+    /// Who signed it.
+    Signature,
 }
 
 /// The parts of the tag in Git that constraints look at.
@@ -148,6 +162,7 @@ pub(super) enum Breach<'a> {
     Denied(&'a Denial),
     Young(MinimumAge),
     Platform(&'a Platform),
+    Signature(&'a Signature),
 }
 
 /// A tag that passes, as far as is known.
@@ -259,6 +274,21 @@ impl Constraints {
             Ok(None)
         } else {
             Err(Breach::Young(minimum))
+        }
+    }
+
+    /// Judges who signed a tag's image. That comes last, since it is the most to ask for.
+    pub(super) fn judge_signature<'a>(
+        &self,
+        facts: Option<&'a TagFacts>,
+    ) -> Result<Passed, Breach<'a>> {
+        if self.signing == Signing::Free {
+            return Ok(None);
+        }
+        match facts.and_then(|facts| facts.signature.as_ref()) {
+            Some(Signature::By(_)) => Ok(None),
+            None | Some(Signature::Unknown(_)) => Ok(Some(Fact::Signature)),
+            Some(signature) => Err(Breach::Signature(signature)),
         }
     }
 
@@ -474,6 +504,7 @@ impl fmt::Display for Fact {
             Self::FirstSeen => "when it was first seen",
             Self::Platforms => "what it runs on",
             Self::Digest => "its digest",
+            Self::Signature => "who signed it",
         })
     }
 }
@@ -500,6 +531,7 @@ impl fmt::Display for Breach<'_> {
                 write!(formatter, "is younger than {}", span(*age))
             }
             Self::Platform(platform) => write!(formatter, "does not run on {platform}"),
+            Self::Signature(signature) => write!(formatter, "{signature}"),
         }
     }
 }

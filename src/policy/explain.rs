@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use super::{
     Policy, Prereleases,
-    constraint::{Constraints, Keep},
+    constraint::{Constraints, Keep, Signing},
     natural,
     order::{Key, Order},
     range::Objection,
@@ -14,7 +14,10 @@ use super::{
     shape::Scheme,
     verdict::{Stages, Verdict},
 };
-use crate::{image::Tag, scan::Scan};
+use crate::{
+    image::Tag,
+    scan::{Scan, Signature},
+};
 
 /// How many candidates an explanation shows.
 const SHOWN_CANDIDATES: usize = 10;
@@ -121,6 +124,13 @@ pub enum Advice {
         /// A version.
         version: Tag,
     },
+    /// A tag stands above the chosen one, and its image is not signed as the policy wants it.
+    NotSigned {
+        /// The tag.
+        tag: Tag,
+        /// What is wrong, in words that continue the tag.
+        reason: String,
+    },
     /// Several tags compare equal, and only their bytes decide between them.
     Ties {
         /// How many tags lost by their bytes.
@@ -141,6 +151,15 @@ pub fn advise(policy: &Policy, scan: &Scan, (verdict, stages): (&Verdict, Stages
         advice.push(Advice::NothingKept);
     }
     advice
+}
+
+/// The key that signed what was chosen, where `policy` wants it signed.
+pub fn signer<'s>(policy: &Policy, scan: &'s Scan, verdict: &Verdict) -> Option<&'s str> {
+    let facts = scan.facts.get(&verdict.selection()?.tag)?;
+    match (policy.constraints.signing, &facts.signature) {
+        (Signing::Required, Some(Signature::By(key))) => Some(key),
+        _ => None,
+    }
 }
 
 /// As [`explain`], in a situation; the verdict is the one that [`select_in`] gives.
@@ -182,7 +201,7 @@ fn without(
     verdict: &Verdict,
 ) -> Vec<Without> {
     let constraints = &policy.constraints;
-    let lifted: [Lifted; 8] = [
+    let lifted: [Lifted; 9] = [
         ("update", constraints.update.is_some(), |it| {
             it.update = None;
         }),
@@ -206,6 +225,9 @@ fn without(
         }),
         ("platforms", !constraints.platforms.is_empty(), |it| {
             it.platforms.clear();
+        }),
+        ("verify", constraints.signing == Signing::Required, |it| {
+            it.signing = Signing::Free;
         }),
     ];
     let mut found = Vec::new();
@@ -235,6 +257,11 @@ impl Advice {
     /// Whether it tells only how a choice was made, and there is nothing to mend.
     pub fn is_note(&self) -> bool {
         matches!(self, Self::Ties { .. })
+    }
+
+    /// Whether it tells of an image that is not signed as it should be.
+    pub fn is_about_signatures(&self) -> bool {
+        matches!(self, Self::NotSigned { .. })
     }
 }
 
@@ -333,11 +360,38 @@ fn advice(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Vec<Advice> {
         .map(|name| Advice::UnknownGroup { name: name.clone() })
         .collect::<Vec<_>>();
     advice.extend(counted_otherwise(policy, scan, verdict));
+    advice.extend(not_signed(policy, scan, verdict));
     let tied = verdict.selection().map_or(0, |selection| selection.tied);
     if tied > 0 {
         advice.push(Advice::Ties { count: tied });
     }
     advice
+}
+
+/// What to say where a newer tag is passed over for what its signatures come to: whoever pushed it may
+/// be waiting for it, or should not have pushed it.
+fn not_signed(policy: &Policy, scan: &Scan, verdict: &Verdict) -> Option<Advice> {
+    if policy.constraints.signing == Signing::Free {
+        return None;
+    }
+    let chosen = verdict.selection().map(|it| &it.tag);
+    let refused = scan.facts.iter().filter_map(|(tag, facts)| {
+        let signature = facts.signature.as_ref()?;
+        let is_refused = !matches!(signature, Signature::By(_) | Signature::Unknown(_));
+        let is_above = chosen.is_none_or(|chosen| policy.puts_before(chosen, tag));
+        (is_refused && is_above).then_some((tag, signature))
+    });
+    let highest = refused.reduce(|best, other| {
+        if policy.puts_before(best.0, other.0) {
+            other
+        } else {
+            best
+        }
+    });
+    highest.map(|(tag, signature)| Advice::NotSigned {
+        tag: tag.clone(),
+        reason: signature.to_string(),
+    })
 }
 
 /// What to say where an alphabetical order selects a tag that stands lower once numbers count.
@@ -399,6 +453,9 @@ impl fmt::Display for Advice {
                 formatter,
                 "dates such as `{date}` stand above versions such as `{version}`: say which is meant"
             ),
+            Self::NotSigned { tag, reason } => {
+                write!(formatter, "`{tag}` is passed over: it {reason}")
+            }
             Self::Ties { count } => write!(
                 formatter,
                 "{count} more compare equal to the selection; only the bytes of the tags decide"

@@ -14,7 +14,10 @@ use super::{
     shape::{Scheme, is_hash_or_count},
     verdict::Selection,
 };
-use crate::{image::Tag, scan::Scan};
+use crate::{
+    image::Tag,
+    scan::{Scan, Signature},
+};
 
 /// A guard that a policy can switch off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +73,13 @@ pub enum Hold {
         /// What is not known.
         fact: Fact,
     },
+    /// The policy wants signed images, and whether this one is could not be found out.
+    Unverified {
+        /// The tag.
+        selected: Tag,
+        /// Why not.
+        reason: String,
+    },
     /// The order is strict, and cannot read every tag.
     Strict {
         /// A tag that it cannot read.
@@ -95,7 +105,14 @@ pub(super) fn hold(
 ) -> Option<Hold> {
     if let Some(fact) = missing {
         let selected = selection.tag.clone();
-        return Some(Hold::MissingFact { selected, fact });
+        let facts = scan.facts.get(&selected);
+        return Some(match facts.and_then(|facts| facts.signature.as_ref()) {
+            Some(Signature::Unknown(reason)) => Hold::Unverified {
+                selected,
+                reason: reason.clone(),
+            },
+            _ => Hold::MissingFact { selected, fact },
+        });
     }
     if let (Order::Numerical(_, Strictness::Strict), Some(unreadable)) =
         (&policy.order, &survey.unreadable)
@@ -284,6 +301,9 @@ impl Hold {
                 "the registry's listing does not say it; drop what needs it from the policy"
                     .to_owned()
             }
+            Self::Unverified { .. } => {
+                "the next run asks again; nothing is written until there is an answer".to_owned()
+            }
             Self::Strict { .. } => "filter such tags out, or drop `strict`".to_owned(),
             Self::Unmeasured { .. } => {
                 "write a tag to git that has one, or drop the constraint".to_owned()
@@ -318,6 +338,10 @@ impl fmt::Display for Hold {
             Self::MissingFact { selected, fact } => write!(
                 formatter,
                 "it is not known of {selected} {fact}, and the policy needs it"
+            ),
+            Self::Unverified { selected, reason } => write!(
+                formatter,
+                "whether {selected} is signed could not be found out: {reason}"
             ),
             Self::Strict { unreadable } => write!(
                 formatter,

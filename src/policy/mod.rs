@@ -36,12 +36,13 @@ use serde::Serialize;
 pub use self::{
     calver::{CalverFormat, CalverProblem},
     constraint::{
-        Constraints, Denial, Fact, Keep, MinimumAge, Platform, Prereleases, TagRule, TagRuleKind,
-        UpdateLevel,
+        Constraints, Denial, Fact, Keep, MinimumAge, Platform, Prereleases, Signing, TagRule,
+        TagRuleKind, UpdateLevel,
     },
     error::{Place, PolicyError, Wanted},
     explain::{
         Advice, Candidate, Explanation, Rejection, Rule, Without, advise, explain, explain_in,
+        signer,
     },
     filter::{Exclusions, TagFilter},
     guard::{Guard, Hold},

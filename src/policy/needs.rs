@@ -2,7 +2,7 @@
 
 use super::{
     Order, Policy, Situation,
-    constraint::{Fact, TagRule},
+    constraint::{Fact, Signing, TagRule},
     select::{Fit, survey},
 };
 use crate::{image::Tag, scan::Scan};
@@ -64,6 +64,7 @@ impl Policy {
         matches!(self.order, Order::Newest(_))
             || constraints.minimum_age.is_some()
             || !constraints.platforms.is_empty()
+            || constraints.signing == Signing::Required
             || rules.any(|rule| matches!(rule, TagRule::Digest(_)))
     }
 }

@@ -308,6 +308,8 @@ impl<'a> Judge<'a> {
             missing = missing.or(time.is_none().then(|| clock.fact()));
             key = Key::Time(time);
         }
+        let signed = constraints.judge_signature(facts);
+        missing = missing.or(signed.map_err(Refusal::Constrained)?);
         Ok(Fit {
             value,
             key,

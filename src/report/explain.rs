@@ -44,6 +44,8 @@ pub struct PolicyReport {
     pub image: String,
     /// The tag that was chosen, if any.
     pub chosen: Option<String>,
+    /// The key that signed its image, where the policy wants it signed.
+    pub signed_by: Option<String>,
     /// The tag that was given as the one in Git.
     pub current: Option<String>,
     /// Why the chosen tag would not be written in its place.
@@ -279,6 +281,7 @@ impl PolicyReport {
             suspended: false,
             image: scan.repository.to_string(),
             chosen: verdict.selection().map(|it| it.tag.to_string()),
+            signed_by: policy::signer(policy, scan, &verdict).map(str::to_owned),
             current: current.map(Tag::to_string),
             held,
             ties: ties.map(Tag::to_string).collect(),
@@ -330,6 +333,9 @@ impl PolicyReport {
                 let _ = writeln!(text, "\nchosen: {BOLD}{chosen}{BOLD:#}");
             }
             None => text.push_str("\nchosen: nothing\n"),
+        }
+        if let Some(key) = &self.signed_by {
+            let _ = writeln!(text, "signed: by `{key}`");
         }
         if let Some(held) = &self.held {
             let _ = writeln!(text, "held:   {held}");

@@ -11,9 +11,10 @@ use crate::{
     image::{Repository, Tag},
     policy::{
         Constraints, Denial, DigestReflection, Downgrade, Exclusions, Keep, MinimumAge, Order,
-        Policy, PolicyError, Prereleases, Preset, Strictness, TagFilter, TagRule, TagRuleKind,
+        Policy, PolicyError, Prereleases, Preset, Signing, Strictness, TagFilter, TagRule,
+        TagRuleKind,
     },
-    scan::{Scan, TagFacts, hash::sha256},
+    scan::{Scan, Signature, TagFacts, hash::sha256},
 };
 
 /// Everything that an explanation came from.
@@ -62,6 +63,19 @@ pub struct FactsRecord {
     /// The bytes of its layers, as they are pulled.
     #[serde(default)]
     pub size: Option<u64>,
+    /// Who signed its image.
+    #[serde(default)]
+    pub signature: Option<SignatureRecord>,
+}
+
+/// What the signatures of an image come to.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignatureRecord {
+    /// `by`, `missing`, `stranger`, `unreadable`, `unfit`, `foreign` or `unknown`.
+    pub state: String,
+    /// The key, or the reason.
+    pub detail: Option<String>,
 }
 
 /// A policy in words.
@@ -100,6 +114,9 @@ pub struct PolicyRecord {
     pub minimum_age: Option<AgeRecord>,
     /// What a tag must run on.
     pub platforms: Vec<String>,
+    /// Whether a tag's image must be signed.
+    #[serde(default)]
+    pub verify: bool,
     /// The guards that are switched off.
     pub guards_off: Vec<String>,
     /// Whether a value may be replaced by an older one.
@@ -172,6 +189,7 @@ impl Replay {
             revision: facts.revision.clone(),
             version: facts.version.clone(),
             size: facts.size,
+            signature: facts.signature.as_ref().map(SignatureRecord::new),
         });
         Self {
             revision: revision(&scan.tags),
@@ -249,8 +267,31 @@ impl FactsRecord {
             revision: self.revision.clone(),
             version: self.version.clone(),
             size: self.size,
+            signature: self
+                .signature
+                .as_ref()
+                .map(SignatureRecord::restore)
+                .transpose()?,
         };
         Ok((parsed("tag", &self.tag)?, facts))
+    }
+}
+
+impl SignatureRecord {
+    fn new(signature: &Signature) -> Self {
+        let (state, detail) = signature.parts();
+        Self {
+            state: state.to_owned(),
+            detail: detail.map(str::to_owned),
+        }
+    }
+
+    fn restore(&self) -> Result<Signature, ReplayError> {
+        let signature = Signature::of_parts(&self.state, self.detail.as_deref());
+        signature.ok_or_else(|| ReplayError::Field {
+            field: "signature",
+            text: self.state.clone(),
+        })
     }
 }
 
@@ -302,6 +343,7 @@ impl PolicyRecord {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            verify: constraints.signing == Signing::Required,
             guards_off: policy.guards_off.iter().map(ToString::to_string).collect(),
             allow_downgrade: policy.downgrade == Downgrade::Allow,
             preset: policy.preset.map(|preset| preset.name.to_owned()),
@@ -376,6 +418,11 @@ impl PolicyRecord {
             deny: deny.collect::<Result<_, ReplayError>>()?,
             minimum_age: minimum_age.transpose()?,
             platforms: platforms.collect::<Result<_, _>>()?,
+            signing: if self.verify {
+                Signing::Required
+            } else {
+                Signing::Free
+            },
         })
     }
 }
@@ -433,9 +480,15 @@ mod tests {
         let facts = TagFacts {
             created: Some(DateTime::UNIX_EPOCH),
             platforms: Some(vec!["linux/amd64".to_owned()]),
+            signature: Some(Signature::By("cosign.pub".to_owned())),
             ..TagFacts::default()
         };
         scan.facts.insert("1.5.0".parse().unwrap(), facts);
+        let facts = TagFacts {
+            signature: Some(Signature::Unreadable("it is no bundle".to_owned())),
+            ..TagFacts::default()
+        };
+        scan.facts.insert("2.0.0-rc.1".parse().unwrap(), facts);
         scan
     }
 
@@ -449,6 +502,7 @@ mod tests {
             until: Some(scan().finished + chrono::TimeDelta::days(1)),
         }];
         policy.constraints.platforms = vec!["linux/amd64".parse().unwrap()];
+        policy.constraints.signing = Signing::Required;
         policy
     }
 

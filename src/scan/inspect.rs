@@ -77,11 +77,11 @@ impl Inspection<'_> {
         }
     }
 
-    fn manifest_target(&self, reference: &str) -> String {
+    pub(super) fn manifest_target(&self, reference: &str) -> String {
         format!("/v2/{}/manifests/{reference}", self.repository.path())
     }
 
-    fn ask<'t>(&self, method: Method, target: &'t str, content: Content) -> Ask<'t> {
+    pub(super) fn ask<'t>(&self, method: Method, target: &'t str, content: Content) -> Ask<'t> {
         Ask {
             method,
             target,
@@ -92,7 +92,7 @@ impl Inspection<'_> {
         }
     }
 
-    fn announced(&self, headers: &HeaderMap) -> Result<Option<Digest>, ScanError> {
+    pub(super) fn announced(&self, headers: &HeaderMap) -> Result<Option<Digest>, ScanError> {
         let Some(value) = headers.get(DIGEST) else {
             return Ok(None);
         };
@@ -103,7 +103,7 @@ impl Inspection<'_> {
     }
 
     /// Refuses a body that is not the one its digest names.
-    fn verify(&self, body: &[u8], announced: &Digest) -> Result<(), ScanError> {
+    pub(super) fn verify(&self, body: &[u8], announced: &Digest) -> Result<(), ScanError> {
         let found = if announced.as_str().starts_with("sha512:") {
             sha512(body)
         } else {

@@ -117,6 +117,7 @@ impl Metadata {
             revision: self.labels.revision.clone(),
             version: self.labels.version.clone(),
             size: self.size,
+            signature: None,
         }
     }
 }

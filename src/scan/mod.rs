@@ -11,6 +11,7 @@ pub mod user_config;
 pub(crate) mod hash;
 pub(crate) mod manifest;
 pub(crate) mod metadata;
+pub(crate) mod signed;
 
 mod budget;
 mod caller;
@@ -25,6 +26,7 @@ mod reader;
 mod referrers;
 mod schedule;
 mod session;
+mod signature;
 mod store;
 mod token;
 
@@ -45,6 +47,7 @@ pub use self::{
     oci::OciRegistry,
     referrers::Referrer,
     schedule::next_scan,
+    signature::{KeyFault, Signature, TrustedKeys},
     store::Store,
 };
 
@@ -88,6 +91,18 @@ pub trait Registry: Sync {
         tag: &Tag,
         access: &Access,
     ) -> impl Future<Output = Result<Digest, ScanError>> + Send;
+
+    /// Whether one of `keys` signed the manifest `digest`.
+    ///
+    /// What keeps it from being looked at, and may pass, is an error; anything else that is wrong is
+    /// an answer, and none of these is [`Signature::By`].
+    fn signature(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        keys: &TrustedKeys,
+        access: &Access,
+    ) -> impl Future<Output = Result<Signature, ScanError>> + Send;
 }
 
 /// One complete listing at one instant.
@@ -130,6 +145,8 @@ pub struct TagFacts {
     pub version: Option<String>,
     /// The bytes of its layers, as they are pulled; of an index, those of its first image.
     pub size: Option<u64>,
+    /// Who signed the manifest of this digest.
+    pub signature: Option<Signature>,
 }
 
 /// How much of a tag is to be known.

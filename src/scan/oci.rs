@@ -15,7 +15,7 @@ use reqwest::{
 use tokio::time::Instant;
 
 use super::{
-    Access, Depth, Registry, Scan, ScanError, Sieve, Store, TagFacts,
+    Access, Depth, Registry, Scan, ScanError, Sieve, Signature, Store, TagFacts, TrustedKeys,
     budget::{Allowance, Budgets},
     caller::{Content, Reply},
     header,
@@ -25,6 +25,7 @@ use super::{
     metadata::gather,
     reader::{self, Key},
     session::{Ask, Commons, Session},
+    signed,
     store::{Saved, SavedPage},
     token::Tokens,
 };
@@ -379,6 +380,18 @@ impl Registry for OciRegistry {
         access: &Access,
     ) -> Result<Digest, ScanError> {
         self.inspection(repository, tag, access)?.digest(tag).await
+    }
+
+    async fn signature(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        keys: &TrustedKeys,
+        access: &Access,
+    ) -> Result<Signature, ScanError> {
+        let image = format!("{repository}@{digest}");
+        let mut inspection = self.inspection_of(repository, image, access)?;
+        signed::look(&mut inspection, digest, keys).await
     }
 }
 

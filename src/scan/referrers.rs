@@ -71,8 +71,15 @@ impl OciRegistry {
     ) -> Result<Vec<Referrer>, ScanError> {
         let image = format!("{repository}@{digest}");
         let mut inspection = self.inspection_of(repository, image, access)?;
-        let path = format!("/v2/{}/referrers/{digest}", repository.path());
-        match inspection.referrers(path).await {
+        inspection.referring(digest).await
+    }
+}
+
+impl Inspection<'_> {
+    /// Everything that refers to the manifest `digest`, in the order of the registry, each once.
+    pub(super) async fn referring(&mut self, digest: &Digest) -> Result<Vec<Referrer>, ScanError> {
+        let path = format!("/v2/{}/referrers/{digest}", self.repository.path());
+        match self.referrers(path).await {
             // A registry that knows nothing of referrers keeps them under a tag.
             Err(
                 ScanError::NotFound { .. }
@@ -81,8 +88,8 @@ impl OciRegistry {
                 },
             ) => {
                 let tag = digest.as_str().replacen(':', "-", 1);
-                let path = format!("/v2/{}/manifests/{tag}", repository.path());
-                match inspection.referrers(path).await {
+                let path = self.manifest_target(&tag);
+                match self.referrers(path).await {
                     Err(ScanError::NotFound { .. }) => Ok(Vec::new()),
                     found => found,
                 }
@@ -90,9 +97,7 @@ impl OciRegistry {
             found => found,
         }
     }
-}
 
-impl Inspection<'_> {
     async fn referrers(&mut self, first: String) -> Result<Vec<Referrer>, ScanError> {
         let mut referrers = Vec::new();
         let (mut known, mut asked) = (HashSet::new(), HashSet::new());

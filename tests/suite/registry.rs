@@ -14,6 +14,7 @@ mod faults;
 mod network;
 mod proxy;
 mod referrers;
+mod signatures;
 mod tls;
 mod writes;
 
@@ -28,7 +29,7 @@ use tagwright::{
 use crate::support::conformance::{Subject, access, fixture, keychain, story};
 
 /// Every folder of `fixtures/registries`.
-const FIXTURES: [&str; 24] = [
+const FIXTURES: [&str; 25] = [
     "acr-scope",
     "artifactory",
     "basic-auth",
@@ -50,6 +51,7 @@ const FIXTURES: [&str; 24] = [
     "rate-limited",
     "redirect-to-storage",
     "shapes",
+    "signed",
     "ten-thousand-tags",
     "truncated-page",
     "zot",

@@ -11,12 +11,13 @@ use crate::{
     crd::{
         AccessFrom, DigestReflectionPolicy, FilterTags, GuardName, ImagePolicy, ImageRepository,
         KeyKindName, NumericalPolicy, OrderDirection, PolicyChoice, RegistryProvider,
+        VerifyProviderName,
     },
     egress::PlainHttp,
     image::Repository,
     policy::{
         DigestReflection, Direction, Downgrade, Exclusions, Guard, KeyKind, Keys, Order, Policy,
-        PolicyError, PolicyName, Preset, SortKey, Strictness, TagFilter,
+        PolicyError, PolicyName, Preset, Signing, SortKey, Strictness, TagFilter,
     },
     secret::Authority,
 };
@@ -61,6 +62,7 @@ pub(super) fn build(documents: &mut Documents, config: &mut Config) {
                 name: document.key.name.clone(),
             };
             let suspended = document.value.spec.suspend;
+            let verify = verify(documents, &document);
             let interval = document.value.spec.interval.as_deref();
             config.policies.insert(
                 name.clone(),
@@ -68,6 +70,7 @@ pub(super) fn build(documents: &mut Documents, config: &mut Config) {
                     name,
                     image,
                     policy,
+                    verify,
                     digest_interval: interval.and_then(duration::parse),
                     suspended,
                 },
@@ -299,6 +302,10 @@ fn policy(
     if let (Some(preset), Some(constraints)) = (preset, &mut constraints) {
         preset.constrain(constraints);
     }
+    // Whatever is wrong with it: what must be verified is never taken unverified.
+    if let (Some(_), Some(constraints)) = (&spec.verify, &mut constraints) {
+        constraints.signing = Signing::Required;
+    }
     let guards_off = spec.guards_off.iter().map(|guard| match guard {
         GuardName::ShrunkList => Guard::ShrunkList,
         GuardName::MixedSchemes => Guard::MixedSchemes,
@@ -323,6 +330,32 @@ fn policy(
         },
         preset,
     })
+}
+
+/// The Secret with the keys that images must be signed by one of. Ways to sign that are not verified
+/// here are faults: passed over, they would let everything through.
+fn verify(documents: &mut Documents, document: &Document<ImagePolicy>) -> Option<ObjectKey> {
+    let spec = document.value.spec.verify.as_ref()?;
+    let keys = "write `verify: {provider: cosign, secretRef: {name: cosign-keys}}`, with public keys \
+                in the Secret under names that end in `.pub`";
+    let mut refuse = |pointer: &str, message: &str| {
+        let message = message.to_owned();
+        document.fault(&mut documents.faults, pointer, message, Some(keys));
+    };
+    if spec.provider == VerifyProviderName::Notation {
+        let message = "signatures of `notation` are not verified yet, only those of `cosign`";
+        refuse("/spec/verify/provider", message);
+    }
+    if spec.match_oidc_identity.is_some() {
+        let message = "`matchOIDCIdentity` is not verified yet, only keys are";
+        refuse("/spec/verify/matchOIDCIdentity", message);
+    } else if spec.secret_ref.is_none() {
+        let message =
+            "`spec.verify` names no Secret; signatures without a key are not verified yet";
+        refuse("/spec/verify", message);
+    }
+    let secret = spec.secret_ref.as_ref().map(|it| it.name.as_str());
+    documents.secret(document, "/spec/verify/secretRef", secret)
 }
 
 /// The filter that the document spells out, or that its preset brings.

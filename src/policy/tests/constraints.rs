@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
 use super::*;
-use crate::scan::TagFacts;
+use crate::scan::{Signature, TagFacts};
 
 fn with(words: &str, change: impl FnOnce(&mut Constraints)) -> Policy {
     let mut policy = policy(words);
@@ -227,6 +227,53 @@ fn newest_is_by_the_clock_of_the_scan() {
         "a is older than c, which is in git"
     );
     assert_eq!(verdict.selection().unwrap().key, "1970-12-31T15:00:00Z");
+}
+
+#[test]
+fn an_image_is_signed_where_it_must_be() {
+    let policy = with("semver *", |it| it.signing = Signing::Required);
+    let signed = || Signature::By("cosign.pub".to_owned());
+    let check = |newest: Option<Signature>, expected: &str, advice: &str| {
+        let mut scan = scan(&["1.0.0", "1.1.0"]);
+        for (tag, signature) in [("1.0.0", Some(signed())), ("1.1.0", newest)] {
+            let facts = TagFacts {
+                signature,
+                ..TagFacts::default()
+            };
+            scan.facts.insert(tag.parse().unwrap(), facts);
+        }
+        let verdict = select(&policy, &scan);
+        assert_eq!(held_or_selected(&verdict), expected);
+        let explanation = explain(&policy, &scan);
+        assert_eq!(explanation.verdict, verdict);
+        let found = explanation.advice.iter().map(ToString::to_string);
+        assert_eq!(found.collect::<String>(), advice);
+        let rejected = explanation.rejections.iter().map(|it| it.tag.as_str());
+        let expected = (!advice.is_empty()).then_some("1.1.0");
+        assert_eq!(rejected.collect::<Vec<_>>(), Vec::from_iter(expected));
+    };
+    check(Some(signed()), "1.1.0", "");
+    let passed_over = |why: &str| format!("`1.1.0` is passed over: it {why}");
+    check(
+        Some(Signature::Missing),
+        "1.0.0",
+        &passed_over("is not signed"),
+    );
+    let stranger = passed_over("is signed by none of the policy's keys");
+    check(Some(Signature::Stranger), "1.0.0", &stranger);
+    let foreign = passed_over("has the signature of another image");
+    check(Some(Signature::Foreign), "1.0.0", &foreign);
+    let unfit = passed_over("has a signature that is none of an image");
+    check(Some(Signature::Unfit), "1.0.0", &unfit);
+    let unread = Signature::Unreadable("it is no bundle".to_owned());
+    let words = passed_over("has a signature that is not read: it is no bundle");
+    check(Some(unread), "1.0.0", &words);
+    // What is not known is no reason to take something older.
+    let unknown = Signature::Unknown("503".to_owned());
+    let held = "whether 1.1.0 is signed could not be found out: 503";
+    check(Some(unknown), held, "");
+    let held = "it is not known of 1.1.0 who signed it, and the policy needs it";
+    check(None, held, "");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use tagwright::{
     image::{Digest, Repository, Tag},
     once::{self, DocumentVault},
     pipeline::{Intent, Listings, Outcome, Ports},
-    scan::{Access, Depth, Keychain, Registry, Scan, ScanError, TagFacts},
+    scan::{Access, Depth, Keychain, Registry, Scan, ScanError, Signature, TagFacts, TrustedKeys},
     secret::SecretRecord,
     update::git::{
         Author, Branch, Chain, CommitId, GitRemote, Login, OwnCommit, Pushed, Remote, RemoteError,
@@ -243,6 +243,17 @@ impl Registry for &Listed {
         access: &Access,
     ) -> Result<Digest, ScanError> {
         self.registry.digest(repository, tag, access).await
+    }
+
+    async fn signature(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        keys: &TrustedKeys,
+        access: &Access,
+    ) -> Result<Signature, ScanError> {
+        let signature = self.registry.signature(repository, digest, keys, access);
+        signature.await
     }
 }
 

@@ -198,3 +198,44 @@ async fn the_example_of_rules_is_kept_current_without_a_comment() {
     let again = [&run[..], &["--detailed-exitcode"]].concat();
     world.call(&again).await.expect(0, &[]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_signatures_takes_what_its_key_signed_and_says_so() {
+    let world = World::of(fixture("signed")).await;
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/signatures");
+    for name in ["policies.yaml", "deployment.yaml", "cosign.pub"] {
+        let text = fs::read_to_string(example.join(name)).expect("a file of the example");
+        let text = text.replace("ghcr.io/acme/web", "REGISTRY/web");
+        world.file(&format!("signatures/{name}"), &text);
+    }
+    let explain = ["explain", "web", "--config", "signatures"];
+    let said = [
+        "chosen: 1.1.0\nsigned: by `cosign.pub`\nwithout verify: 1.4.0\n",
+        "advice: `1.4.0` is passed over: it has the signature of another image\n",
+        "  is not signed\n",
+        "  is signed by none of the policy's keys\n",
+    ];
+    world.call(&explain).await.expect(0, &said);
+    let json = world.call(&[&explain[..], &["-o", "json"]].concat()).await;
+    let report = assert_valid("explain", &json.expect(0, &[]).out);
+    assert_eq!(report["policies"][0]["signedBy"], "cosign.pub");
+    world.file("then.json", &json.out);
+    let replay = ["explain", "--replay", "then.json", "-o", "json"];
+    assert_eq!(world.call(&replay).await.expect(0, &[]).out, json.out);
+
+    let plan = ["plan", "--in-place", "signatures", "--config", "signatures"];
+    let said = [
+        "1.0.0 → 1.1.0@sha256:78199c559108",
+        "signed by `cosign.pub`",
+    ];
+    world.call(&plan).await.expect(0, &said);
+    world.file("signatures/cosign.pub", "a key of another kind");
+    let wrong = "cannot use Secret `default/cosign-keys`: `cosign.pub`: it is no public key in PEM";
+    world.call(&explain).await.expect(1, &[wrong]);
+    let plan = world.call(&plan).await;
+    assert!(
+        plan.out.contains(wrong) && !plan.out.contains('→'),
+        "{}",
+        plan.out
+    );
+}

@@ -7,7 +7,7 @@ use crate::{
     config::duration,
     crd::{ClockName, ConstraintsSpec, DenialSpec, ImagePolicy, TagRuleSpec, UpdateLevelName},
     policy::{
-        Clock, Constraints, Denial, Keep, MinimumAge, Prereleases, TagRule, TagRuleKind,
+        Clock, Constraints, Denial, Keep, MinimumAge, Prereleases, Signing, TagRule, TagRuleKind,
         UpdateLevel,
     },
 };
@@ -64,6 +64,8 @@ pub(super) fn constraints(
             None => None,
         },
         platforms: platforms.into_iter().collect::<Option<_>>()?,
+        // It stands beside the constraints.
+        signing: Signing::Free,
     })
 }
 
