@@ -44,7 +44,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 3;
 /// How much of an error's body is read before the connection is given up.
 const MAX_ERROR_BODY: usize = 8 * 1024;
-/// How many clients, each with its connections, are kept.
+/// For how many ways out clients are kept, each with its connections.
 const MAX_CLIENTS: usize = 256;
 
 /// Everything about a connection but the address: who is trusted, and by which way it goes.
@@ -204,13 +204,13 @@ impl EgressError {
     }
 }
 
-/// What a client is built for.
-type Way = (Route, Names, Roots);
+/// The clients of one way out.
+type Clients = HashMap<(Names, Roots), reqwest::Client>;
 
 /// Opens connections; one for the process, cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
-    clients: Arc<Mutex<HashMap<Way, reqwest::Client>>>,
+    clients: Arc<Mutex<HashMap<Route, Clients>>>,
     addresses: Arc<Addresses>,
 }
 
@@ -335,13 +335,13 @@ impl Egress {
             }
             request = request.header(AUTHORIZATION, authorization(credential.proof(), url)?);
         }
-        let response = timeout_at(call.deadline, request.send())
+        let mut response = timeout_at(call.deadline, request.send())
             .await
             .map_err(|_| EgressError::Timeout(shown(url)))?
             .map_err(|error| failed(url, &error))?;
         Ok(Answer {
             status: response.status(),
-            headers: response.headers().clone(),
+            headers: std::mem::take(response.headers_mut()),
             url: url.clone(),
             response,
             deadline: call.deadline,
@@ -360,8 +360,8 @@ impl Egress {
             Names::Public
         };
         let roots = Roots::of(route, url);
-        let key = (route.clone(), names, roots);
-        if let Some(client) = clients.get(&key) {
+        let known = clients.get(route).and_then(|it| it.get(&(names, roots)));
+        if let Some(client) = known {
             return Ok(client.clone());
         }
         let client =
@@ -373,7 +373,8 @@ impl Egress {
         if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
-        clients.insert(key, client.clone());
+        let beside = clients.entry(route.clone()).or_default();
+        beside.insert((names, roots), client.clone());
         Ok(client)
     }
 }

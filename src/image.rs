@@ -6,6 +6,8 @@
 
 use std::{cmp::Ordering, fmt, hash, str::FromStr};
 
+use compact_str::CompactString;
+
 /// The registry that an image without a host is pulled from.
 const DOCKER_HUB: &str = "index.docker.io";
 
@@ -34,7 +36,7 @@ pub struct Repository {
 ///
 /// Ordered by bytes, as the alphabetical policy orders.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tag(Box<str>);
+pub struct Tag(CompactString);
 
 /// The content address of a manifest: `sha256:` and 64 lower-case hex digits, or `sha512:` and 128.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,14 +212,25 @@ impl Tag {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether `text` is a tag by the grammar.
+    pub(crate) fn is_one(text: &str) -> bool {
+        let in_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        (1..=128).contains(&text.len()) && text.bytes().all(in_tag)
+    }
+
+    /// The tag of a text that [is one](Self::is_one).
+    pub(crate) fn known(text: &str) -> Self {
+        debug_assert!(Self::is_one(text), "`{text}` is a tag");
+        Self(text.into())
+    }
 }
 
 impl FromStr for Tag {
     type Err = ImageError;
 
     fn from_str(text: &str) -> Result<Self, ImageError> {
-        let in_tag = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if (1..=128).contains(&text.len()) && text.bytes().all(in_tag) {
+        if Self::is_one(text) {
             Ok(Self(text.into()))
         } else {
             Err(ImageError::Tag(shown(text)))

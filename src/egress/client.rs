@@ -4,6 +4,8 @@
     reason = "the edge file that builds the clients, and reads where the proxies are"
 )]
 
+use std::sync::LazyLock;
+
 use url::Url;
 
 use super::{CONNECT_TIMEOUT, Proxy, Route, address::PublicNames};
@@ -34,13 +36,21 @@ impl Roots {
                 Proxy::Direct => false,
                 Proxy::Fixed { address, .. } => address.scheme() == "https",
                 // What the environment names may be reached by TLS.
-                Proxy::Environment => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-                    .iter()
-                    .any(|name| std::env::var_os(name).is_some_and(|it| !it.is_empty())),
+                Proxy::Environment => *PROXY_IN_ENVIRONMENT,
             };
         if is_tls { Self::System } else { Self::None }
     }
 }
+
+/// Whether the environment that the process was started with names a proxy for plain HTTP.
+static PROXY_IN_ENVIRONMENT: LazyLock<bool> = LazyLock::new(|| {
+    let names = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let value_of = |name| std::env::var_os(name);
+    names
+        .into_iter()
+        .filter_map(value_of)
+        .any(|it| !it.is_empty())
+});
 
 /// A client for one way out, with no connection open yet.
 pub(super) fn build(

@@ -127,6 +127,12 @@ impl TagFilter {
             .map_or("", |compiled| compiled.pattern.as_str())
     }
 
+    /// Whether the filter takes `tag`.
+    pub(super) fn takes(&self, tag: &str) -> bool {
+        let compiled = self.compiled.as_ref();
+        compiled.is_none_or(|compiled| compiled.pattern.is_match(tag))
+    }
+
     /// What the order compares of `tag`; `None` if the filter refuses it.
     pub(super) fn value<'t>(&self, tag: &'t str, scratch: &'t mut Scratch) -> Option<&'t str> {
         let Some(Compiled { pattern, extract }) = &self.compiled else {

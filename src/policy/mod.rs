@@ -124,11 +124,7 @@ impl Serialize for PolicyName {
 impl Policy {
     /// Whether `tag` takes part by its name: no exclusion means it, and the filter lets it through.
     pub fn considers(&self, tag: &str) -> bool {
-        self.exclusions.excludes(tag).is_none()
-            && self
-                .filter
-                .value(tag, &mut filter::Scratch::default())
-                .is_some()
+        self.filter.takes(tag) && self.exclusions.excludes(tag).is_none()
     }
 
     /// The policy of `order` alone: Flux's default exclusion, every other tag, no downgrade, no

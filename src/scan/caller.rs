@@ -200,11 +200,12 @@ impl Caller<'_> {
             body: request.form.clone().unwrap_or_default(),
             deadline: self.deadline.min(Instant::now() + self.request_time),
         };
-        let answer = match request.content {
+        let mut answer = match request.content {
             Content::Believed => self.egress.send(route, call).await?,
             Content::Verified => self.egress.send_for_content(route, call).await?,
         };
-        let (status, headers, url) = (answer.status, answer.headers.clone(), answer.url.clone());
+        let (status, url) = (answer.status, answer.url.clone());
+        let headers = std::mem::take(&mut answer.headers);
         let body = if status.is_success() {
             answer.bytes(request.limit).await?
         } else {

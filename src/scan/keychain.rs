@@ -184,10 +184,14 @@ impl Keychain {
     /// place, and its path begins the repository's. An entry for `docker.io` or
     /// `https://index.docker.io/v1/` is one for Docker Hub.
     pub fn candidates(&self, repository: &Repository) -> Vec<Offer> {
+        let fitting = self.entries.iter().filter(|it| it.pattern.fits(repository));
+        let mut fitting = fitting.peekable();
+        if fitting.peek().is_none() {
+            return Vec::new();
+        }
         let Ok(registry) = repository.host().parse::<Authority>() else {
             return Vec::new();
         };
-        let fitting = self.entries.iter().filter(|it| it.pattern.fits(repository));
         fitting
             .map(|entry| {
                 let mut credential = Credential::new(entry.proof.clone(), registry.clone());

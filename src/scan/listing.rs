@@ -20,6 +20,9 @@ use crate::{
 /// How many tags are asked for at once, as Flux does, and how many where that is refused.
 const PAGE_SIZES: [usize; 3] = [1000, 100, 50];
 
+/// How many pages are taken in before the next one is asked for ahead of its turn.
+const PAGES_BEFORE_AHEAD: usize = 2;
+
 /// A listing that is not finished yet.
 #[derive(Debug)]
 pub(super) struct Listing<'a> {
@@ -31,9 +34,6 @@ pub(super) struct Listing<'a> {
     tags: Collected<'a>,
     /// How many fresh tags each page had.
     pages: Vec<usize>,
-    /// The last tag that was served, as long as each came after the one before.
-    last: Option<Tag>,
-    is_in_order: bool,
     asked: HashSet<String>,
     paging: Paging,
 }
@@ -96,8 +96,6 @@ impl<'a> Listing<'a> {
             begins_after: None,
             tags: Collected::new(sieve),
             pages: Vec::new(),
-            last: None,
-            is_in_order: true,
             asked: HashSet::new(),
             paging: Paging::Unknown,
         }
@@ -128,6 +126,18 @@ impl<'a> Listing<'a> {
         Some((self.first(), self.page_size))
     }
 
+    /// Where the page after this one is, before this one is taken in: so that it is on its way
+    /// meanwhile. Nothing for the first pages, which show what kind of registry it is, nor where
+    /// taking it in is going to fail.
+    pub(super) fn ahead(&mut self, url: &Url, link: Option<&str>) -> Option<String> {
+        if self.pages.len() < PAGES_BEFORE_AHEAD || self.pages.len() + 1 >= self.limits.pages {
+            return None;
+        }
+        self.asked.insert(url[Position::BeforePath..].to_owned());
+        let target = self.resolve(url, link?).ok()?;
+        Some(target.next)
+    }
+
     /// Takes in one page, which came from `url` with `link` to the next one.
     pub(super) fn take(
         &mut self,
@@ -153,17 +163,17 @@ impl<'a> Listing<'a> {
             return Ok(Next::Page(next));
         }
         let full = self.page_size;
-        Ok(match (self.paging, page.last) {
-            (Paging::Unknown, Some(last)) if self.may_be_full(size) => {
+        Ok(match self.paging {
+            Paging::Unknown if page.has_tags && self.may_be_full(size) => {
                 self.paging = Paging::Probed { first: size };
-                self.after(&last)
+                self.after_last()
             }
-            (Paging::Probed { .. }, Some(last)) if page.fresh > 0 => self.after(&last),
-            (Paging::Probed { first }, Some(_)) if first == full => {
+            Paging::Probed { .. } if page.fresh > 0 => self.after_last(),
+            Paging::Probed { first } if page.has_tags && first == full => {
                 self.paging = Paging::Counted;
                 Next::Page(self.address(&[("n", &(full - 1).to_string())]))
             }
-            (Paging::Counted, _) if size == full - 1 => {
+            Paging::Counted if size == full - 1 => {
                 return Err(ScanError::Truncated {
                     repository: self.repository.clone(),
                     reason: "the registry sends as many tags as it is asked for, and no link \
@@ -185,13 +195,9 @@ impl<'a> Listing<'a> {
     ) -> Result<Next, ScanError> {
         self.asked.insert(target.to_owned());
         self.begin_page()?;
-        let mut page = Page::default();
-        for tag in tags.iter().rev() {
-            self.is_in_order &= self.last.as_ref() < Some(tag);
-            self.last = Some(tag.clone());
-            page.fresh += usize::from(self.tags.add(tag.clone()));
-        }
-        self.pages.push(page.fresh);
+        let fresh = tags.iter().rev().filter(|tag| self.tags.add(tag.as_str()));
+        let fresh = fresh.count();
+        self.pages.push(fresh);
         self.within_limits()?;
         self.paging = Paging::Linked;
         match next {
@@ -205,7 +211,7 @@ impl<'a> Listing<'a> {
     pub(super) fn finish(self) -> Listed {
         let refused = self.tags.refused;
         let is_one = self.pages.len() == 1;
-        let is_line = self.is_in_order && refused == 0 && self.paging == Paging::Linked;
+        let is_line = self.tags.are_in_order() && refused == 0 && self.paging == Paging::Linked;
         let (tags, sifted) = self.tags.finish();
         Listed {
             tags,
@@ -240,9 +246,9 @@ impl<'a> Listing<'a> {
         format!("/v2/{}/tags/list?{query}", self.repository.path())
     }
 
-    fn after(&self, last: &Tag) -> Next {
+    fn after_last(&self) -> Next {
         let size = self.page_size.to_string();
-        Next::Page(self.address(&[("n", &size), ("last", last.as_str())]))
+        Next::Page(self.address(&[("n", &size), ("last", self.tags.last())]))
     }
 
     fn resolve(&self, url: &Url, link: &str) -> Result<Target, ScanError> {
@@ -269,17 +275,11 @@ impl<'a> Listing<'a> {
         let mut reading = Reading {
             tags: &mut self.tags,
             most: self.limits.tags,
-            after,
-            before: self.last.as_ref(),
-            is_in_order: self.is_in_order,
+            after: after.map(Tag::as_str),
             page: Page::default(),
         };
         let read = page::read(body, &mut reading);
-        let (page, is_in_order) = (reading.page, reading.is_in_order);
-        self.is_in_order = is_in_order;
-        if page.last.is_some() {
-            self.last.clone_from(&page.last);
-        }
+        let page = reading.page;
         read.map_err(|error| match error {
             PageError::TooMany => self.limit_passed(self.limits.tags, "tags"),
             PageError::Ends => ScanError::Truncated {
@@ -327,8 +327,8 @@ struct Page {
     size: usize,
     /// How many of its tags were on no page before.
     fresh: usize,
-    /// The last tag.
-    last: Option<Tag>,
+    /// Whether one of them is a tag.
+    has_tags: bool,
     /// Whether the tag is on it after which the next page begins.
     holds_after: bool,
 }
@@ -337,24 +337,19 @@ struct Page {
 struct Reading<'r, 's> {
     tags: &'r mut Collected<'s>,
     most: usize,
-    after: Option<&'r Tag>,
-    /// The last tag of the page before.
-    before: Option<&'r Tag>,
-    is_in_order: bool,
+    after: Option<&'r str>,
     page: Page,
 }
 
 impl Entries for Reading<'_, '_> {
-    fn take(&mut self, entry: Option<Tag>) -> bool {
+    fn take(&mut self, entry: &str) -> bool {
         self.page.size += 1;
-        match entry {
-            None => self.tags.refused += 1,
-            Some(tag) => {
-                self.page.holds_after |= self.after == Some(&tag);
-                self.is_in_order &= self.page.last.as_ref().or(self.before) < Some(&tag);
-                self.page.last = Some(tag.clone());
-                self.page.fresh += usize::from(self.tags.add(tag));
-            }
+        if Tag::is_one(entry) {
+            self.page.has_tags = true;
+            self.page.holds_after |= self.after == Some(entry);
+            self.page.fresh += usize::from(self.tags.add(entry));
+        } else {
+            self.tags.refused += 1;
         }
         self.page.size.max(self.tags.len() + self.tags.refused) <= self.most
     }

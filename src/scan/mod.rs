@@ -7,6 +7,7 @@ pub mod error;
 pub mod keychain;
 pub mod limits;
 pub mod user_config;
+mod wire;
 
 pub(crate) mod hash;
 pub(crate) mod manifest;

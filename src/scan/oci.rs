@@ -5,14 +5,14 @@
     reason = "an edge file: a scan says when it was finished"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::{
     Method, StatusCode,
     header::{ETAG, HeaderMap},
 };
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
 
 use super::{
     Access, Depth, Registry, Scan, ScanError, Sieve, Signature, Store, TagFacts, TrustedKeys,
@@ -26,8 +26,9 @@ use super::{
     reader::{self, Key},
     session::{Ask, Commons, Session},
     signed,
-    store::{Saved, SavedPage},
+    store::{Known, Saved, SavedPage},
     token::Tokens,
+    wire::PlainWires,
 };
 use crate::{
     egress::Egress,
@@ -44,6 +45,7 @@ const MAX_ETAG: usize = 256;
 pub struct OciRegistry {
     egress: Egress,
     tokens: Arc<Tokens>,
+    plain: Arc<PlainWires>,
     budgets: Arc<Budgets>,
     store: Arc<Store>,
     tenant: Arc<str>,
@@ -61,6 +63,7 @@ impl OciRegistry {
         Self {
             egress,
             tokens: Arc::default(),
+            plain: Arc::default(),
             budgets: Arc::default(),
             store: Arc::default(),
             tenant: Arc::from(""),
@@ -102,6 +105,7 @@ impl OciRegistry {
         let commons = Commons {
             egress: &self.egress,
             tokens: &self.tokens,
+            plain: &self.plain,
             budgets: &self.budgets,
             tenant: &self.tenant,
             limits: self.limits,
@@ -134,7 +138,7 @@ impl OciRegistry {
         })
     }
 
-    /// Reads page after page; one that is as it was `saved` is not sent again, where the registry
+    /// Reads page after page, each while the next one is on its way; one that is as it was `saved` is not sent again, where the registry
     /// has names for states.
     async fn list(
         &self,
@@ -144,18 +148,15 @@ impl OciRegistry {
     ) -> Result<Answer, ScanError> {
         let mut asked: Vec<SavedPage> = Vec::new();
         let mut is_same = true;
+        let mut early = None;
         let mut next = Next::Page(listing.first());
         while let Next::Page(target) = next {
             let known = saved.and_then(|saved| saved.page(asked.len(), &target));
-            let ask = Ask {
-                method: Method::GET,
-                target: &target,
-                accept: "application/json",
-                limit: self.limits.page_bytes,
-                known: known.map(|known| known.etag),
-                content: Content::Believed,
+            let reply = match early.take() {
+                Some(reply) => reply,
+                None => session.fetch(&self.ask(&target, known)).await,
             };
-            let reply = match session.fetch(&ask).await {
+            let reply = match reply {
                 Err(error) if refuses_size(&error) => match listing.smaller() {
                     Some((target, size)) => {
                         session.keep_page_size(size);
@@ -183,7 +184,24 @@ impl OciRegistry {
                 _ => {
                     is_same = false;
                     let link = header::next_page(&headers);
-                    next = listing.take(&url, link.as_deref(), &body)?;
+                    let link = link.as_deref();
+                    next = if let Some(target) = listing.ahead(&url, link) {
+                        let known = saved.and_then(|saved| saved.page(asked.len() + 1, &target));
+                        let ask = self.ask(&target, known);
+                        let mut fetching = pin!(session.fetch(&ask));
+                        let begin = poll_fn(|context| Poll::Ready(fetching.as_mut().poll(context)));
+                        let begun = begin.await;
+                        // The connection's own task sends what was handed to it.
+                        yield_now().await;
+                        let next = listing.take(&url, link, &body)?;
+                        early = Some(match begun {
+                            Poll::Ready(reply) => reply,
+                            Poll::Pending => fetching.await,
+                        });
+                        next
+                    } else {
+                        listing.take(&url, link, &body)?
+                    };
                     etag_of(&headers).unwrap_or_default()
                 }
             };
@@ -210,6 +228,18 @@ impl OciRegistry {
         })
     }
 
+    /// What is asked of a page, of which a state may be known.
+    fn ask<'t>(&self, target: &'t str, known: Option<Known<'t>>) -> Ask<'t> {
+        Ask {
+            method: Method::GET,
+            target,
+            accept: "application/json",
+            limit: self.limits.page_bytes,
+            known: known.map(|known| known.etag),
+            content: Content::Believed,
+        }
+    }
+
     async fn listed(
         &self,
         repository: &Repository,
@@ -219,8 +249,10 @@ impl OciRegistry {
     ) -> Result<Saved, ScanError> {
         let mut session = self.session(repository, repository.to_string(), access)?;
         let saved = self.store.listing(key);
-        let is_recent = access.whole_every.zip(self.store.whole_at(key));
-        let is_recent = is_recent.is_some_and(|(every, at)| is_within(every, at, Utc::now()));
+        let is_recent = access.whole_every.is_some_and(|every| {
+            let at = self.store.whole_at(key);
+            at.is_some_and(|at| is_within(every, at, Utc::now()))
+        });
         if let Some(saved) = saved.as_ref().filter(|_| is_recent)
             && let Some(grown) = self.grown(&mut session, repository, saved, sieve).await?
         {

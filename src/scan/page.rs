@@ -6,13 +6,13 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use crate::{egress::one_line, image::Tag};
+use crate::egress::one_line;
 
 /// Takes the entries of a page, in the order in which they were served.
 pub(super) trait Entries {
-    /// Takes one entry; nothing where it is no tag by the grammar. Says whether there is room for
-    /// another one.
-    fn take(&mut self, entry: Option<Tag>) -> bool;
+    /// Takes one entry, which may be no tag by the grammar. Says whether there is room for another
+    /// one.
+    fn take(&mut self, entry: &str) -> bool;
 }
 
 /// Why a page cannot be read.
@@ -29,7 +29,12 @@ pub(super) enum PageError {
 /// Reads a page into `entries`.
 pub(super) fn read(body: &[u8], entries: &mut impl Entries) -> Result<(), PageError> {
     let mut is_full = false;
-    let mut reader = serde_json::Deserializer::from_slice(body);
+    // All of it at once is checked faster than every string for itself.
+    let body = std::str::from_utf8(body).map_err(|error| match error.error_len() {
+        None => PageError::Ends,
+        Some(_) => PageError::NoPage("it is no UTF-8".to_owned()),
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(body);
     let seed = PageSeed {
         entries,
         is_full: &mut is_full,
@@ -54,7 +59,7 @@ struct TagsSeed<'p, E> {
     is_full: &'p mut bool,
 }
 
-struct EntrySeed;
+struct EntrySeed<'p, E>(&'p mut E);
 
 impl<'de, E: Entries> DeserializeSeed<'de> for PageSeed<'_, E> {
     type Value = ();
@@ -115,8 +120,8 @@ impl<'de, E: Entries> Visitor<'de> for TagsSeed<'_, E> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(entry) = entries.next_element_seed(EntrySeed)? {
-            if !self.entries.take(entry) {
+        while let Some(has_room) = entries.next_element_seed(EntrySeed(&mut *self.entries))? {
+            if !has_room {
                 *self.is_full = true;
                 return Err(A::Error::custom("too many tags"));
             }
@@ -125,22 +130,22 @@ impl<'de, E: Entries> Visitor<'de> for TagsSeed<'_, E> {
     }
 }
 
-impl<'de> DeserializeSeed<'de> for EntrySeed {
-    type Value = Option<Tag>;
+impl<'de, E: Entries> DeserializeSeed<'de> for EntrySeed<'_, E> {
+    type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for EntrySeed {
-    type Value = Option<Tag>;
+impl<E: Entries> Visitor<'_> for EntrySeed<'_, E> {
+    type Value = bool;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a tag")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Option<Tag>, E> {
-        Ok(text.parse().ok())
+    fn visit_str<F>(self, text: &str) -> Result<bool, F> {
+        Ok(self.0.take(text))
     }
 }

@@ -19,6 +19,7 @@ use super::{
     place::is_local,
     reader,
     token::{TokenRequest, Tokens, read_reply},
+    wire::PlainWires,
 };
 use crate::{
     egress::{Egress, EgressError, PlainHttp, Route, is_internal, one_line},
@@ -48,6 +49,7 @@ pub(super) struct Ask<'t> {
 pub(super) struct Commons<'a> {
     pub(super) egress: &'a Egress,
     pub(super) tokens: &'a Tokens,
+    pub(super) plain: &'a PlainWires,
     pub(super) budgets: &'a Budgets,
     pub(super) tenant: &'a str,
     pub(super) limits: Limits,
@@ -59,14 +61,20 @@ pub(super) struct Session<'a> {
     caller: Caller<'a>,
     commons: Commons<'a>,
     repository: &'a Repository,
+    /// The registry's place, by the port of TLS.
+    registry: Option<Authority>,
     route: Route,
     base: Url,
     /// The address without TLS, where that may still be tried.
     fallback: Option<Url>,
+    /// Whether this conversation was the one that offered TLS in vain.
+    found_plain: bool,
     challenge: Option<Challenge>,
     /// The rights that a token was asked for last.
     scope: Option<String>,
     offers: VecDeque<Offer>,
+    /// Whether what worked last time was looked up.
+    is_recalled: bool,
     /// Nothing as long as nothing was asked of us.
     standing: Option<Box<Standing>>,
 }
@@ -118,7 +126,7 @@ impl<'a> Session<'a> {
         let base = address("https")?;
         let plain = access.route.plain_http == PlainHttp::Allow || is_local(&base);
         let fallback = if plain { Some(address("http")?) } else { None };
-        Ok(Self {
+        let mut session = Self {
             caller: Caller {
                 egress: commons.egress,
                 budgets: commons.budgets,
@@ -129,17 +137,25 @@ impl<'a> Session<'a> {
             },
             commons,
             repository,
+            registry: Authority::of(&base),
             route: Route {
                 plain_http: PlainHttp::Refuse,
                 ..access.route.clone()
             },
             base,
-            fallback,
+            fallback: None,
+            found_plain: false,
             challenge: None,
             scope: None,
             offers: access.keychain.candidates(repository).into(),
+            is_recalled: false,
             standing: None,
-        })
+        };
+        match fallback {
+            Some(plain) if session.is_known_as_plain() => session.speak_plainly(plain),
+            fallback => session.fallback = fallback,
+        }
+        Ok(session)
     }
 
     /// Makes a request, as whoever the registry accepts.
@@ -148,7 +164,7 @@ impl<'a> Session<'a> {
     /// there is none is a token asked for as anonymous.
     pub(super) async fn fetch(&mut self, ask: &Ask<'_>) -> Result<Reply, ScanError> {
         let mut renewed = false;
-        if self.standing.is_none() && self.challenge.is_none() {
+        if !self.is_recalled {
             self.recall();
         }
         loop {
@@ -241,8 +257,12 @@ impl<'a> Session<'a> {
             match (result, self.fallback.take()) {
                 (Err(ScanError::Egress { source, .. }), Some(plain)) if has_no_tls(&source) => {
                     self.speak_plainly(plain);
+                    self.found_plain = true;
                 }
-                (result, _) => return result,
+                (result, _) => {
+                    self.learn_wire(&result);
+                    return result;
+                }
             }
         }
     }

@@ -59,7 +59,7 @@ fn a_page_is_read_to_its_end_or_not_at_all() {
     check_page(br#"{"tags":"a"}"#, Err("invalid type"));
     check_page(br#"{"errors":[]}"#, Err("missing field `tags`"));
     check_page(b"\xef\xbb\xbf{\"tags\":[]}", Err("expected value"));
-    check_page(b"{\"tags\":[\"\xff\"]}", Err("invalid unicode"));
+    check_page(b"{\"tags\":[\"\xff\"]}", Err("it is no UTF-8"));
     check_page(b"<html>502 Bad Gateway</html>", Err("expected value"));
     let nested = "[".repeat(100_000);
     check_page(

@@ -1,13 +1,17 @@
 //! What a conversation takes over from the last one with the same repository.
 
+use reqwest::StatusCode;
+
 use super::{Origin, Session, Standing};
 use crate::{
+    egress::{PlainHttp, Route},
     scan::{
-        Who,
-        caller::Caller,
+        ScanError, Who,
+        caller::{Caller, Reply},
         header::Challenge,
         reader,
         token::{Place, TokenRequest},
+        wire::Wire,
     },
     secret::{Credential, Proof},
 };
@@ -16,6 +20,7 @@ impl Session<'_> {
     /// Takes up what worked last time: the password that this registry asked for, or the token that
     /// is at hand for it. That saves the refusal.
     pub(super) fn recall(&mut self) {
+        self.is_recalled = true;
         let Some(place) = self.place() else { return };
         let Some(challenge) = self.commons.tokens.challenge(&place) else {
             return;
@@ -80,10 +85,50 @@ impl Session<'_> {
         }
     }
 
+    /// Whether this registry spoke no TLS a short while ago.
+    pub(super) fn is_known_as_plain(&self) -> bool {
+        let wire = self.wire();
+        wire.is_some_and(|wire| self.commons.plain.contains(&wire))
+    }
+
+    /// Keeps in mind that a registry answers without TLS only, as long as it does.
+    pub(super) fn learn_wire(&mut self, result: &Result<Reply, ScanError>) {
+        if self.base.scheme() != "http" {
+            return;
+        }
+        let is_over = match result {
+            // So servers answer that meanwhile speak TLS.
+            Ok(reply) => reply.status == StatusCode::BAD_REQUEST,
+            Err(error) => matches!(error, ScanError::Egress { .. }),
+        };
+        let is_found = self.found_plain && result.is_ok();
+        if !is_over && !is_found {
+            return;
+        }
+        let Some(wire) = self.wire() else { return };
+        if is_over {
+            self.commons.plain.forget(&wire);
+        } else {
+            self.commons.plain.keep(wire);
+            self.found_plain = false;
+        }
+    }
+
+    fn wire(&self) -> Option<Wire> {
+        Some(Wire {
+            tenant: self.commons.tenant.into(),
+            registry: self.registry.clone()?,
+            route: Route {
+                plain_http: PlainHttp::Refuse,
+                ..self.route.clone()
+            },
+        })
+    }
+
     fn place(&self) -> Option<Place> {
         Some(Place {
             tenant: self.commons.tenant.into(),
-            registry: self.repository.host().parse().ok()?,
+            registry: self.registry.clone()?,
             path: self.repository.path().into(),
             route: self.route.clone(),
         })

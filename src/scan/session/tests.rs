@@ -7,6 +7,7 @@ fn with_session<T>(image: &str, plain: PlainHttp, look: impl FnOnce(&Session<'_>
     let commons = Commons {
         egress: &egress,
         tokens: &tokens,
+        plain: &PlainWires::default(),
         budgets: &Budgets::default(),
         tenant: "",
         limits: Limits::default(),
