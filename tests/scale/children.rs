@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    ffi::OsStr,
     io::{BufRead as _, BufReader},
     process::{ChildStdout, Command, Stdio},
 };
@@ -16,16 +17,21 @@ impl Child {
     /// Starts this program with other arguments.
     pub(crate) fn of_this_program(arguments: &[&str]) -> Self {
         let program = std::env::current_exe().expect("this program has a path");
+        Self::of(program, arguments).expect("this program runs")
+    }
+
+    /// Starts a program; nothing where it is missing.
+    pub(crate) fn of(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<Self> {
         let mut process = clean(&mut Command::new(program))
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
-            .expect("this program runs");
+            .ok()?;
         let output = process.stdout.take().expect("it was asked for");
-        Self {
+        Some(Self {
             process,
             output: RefCell::new(BufReader::new(output)),
-        }
+        })
     }
 
     /// Waits for the next line.

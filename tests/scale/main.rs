@@ -1,5 +1,5 @@
-//! What a scan costs: a million tags in one repository beside `curl`, and many repositories beside
-//! `wrk`.
+//! What a scan costs: a million tags in one repository beside `curl`, many repositories beside `wrk`,
+//! on a server that costs nothing and on a real registry, and the same again when nothing is new.
 //!
 //! `cargo bench --bench scale -- --tags 1000000 --repositories 10000` makes the figures of
 //! `docs/performance.md`. Server, scanner, `curl` and `wrk` are processes of their own, so that each
@@ -12,6 +12,7 @@
 
 mod children;
 mod memory;
+mod real;
 mod server;
 
 use std::{
@@ -25,7 +26,7 @@ use tagwright::{
     egress::{Egress, Proxy, Route},
     image::Repository,
     policy::{Order, Policy, TagFilter, select},
-    scan::{Access, Keychain, OciRegistry, Registry, Sieve},
+    scan::{Access, Keychain, OciRegistry, Registry, Sieve, Store},
 };
 
 use self::{children::Child, memory::Memory};
@@ -48,7 +49,11 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["serve", count] => server::serve(count.parse().expect("a number")),
         ["scan", address] => scan(address),
-        ["list", address, count] => list(address, count.parse().expect("a number")),
+        ["list", address, count, different] => {
+            let number = |text: &str| text.parse().expect("a number");
+            list(address, number(count), number(different));
+        }
+        ["rescan", address, count] => rescan(address, count.parse().expect("a number")),
         _ => {
             let number = |name: &str, default: usize| {
                 let mut rest = words.iter().skip_while(|it| **it != name).skip(1);
@@ -57,8 +62,11 @@ fn main() -> ExitCode {
                     .unwrap_or(default)
             };
             let million = one_repository(number("--tags", 1_000_000));
-            let many = many_repositories(number("--repositories", 10_000));
-            if !(million && many) && words.contains(&"--strict") {
+            let count = number("--repositories", 10_000);
+            let many = many_repositories(count);
+            let real = on_a_real_registry(number("--real", 500));
+            let again = again(count.min(1000));
+            if !(million && many && real && again) && words.contains(&"--strict") {
                 return ExitCode::FAILURE;
             }
         }
@@ -115,10 +123,27 @@ fn one_repository(count: usize) -> bool {
 fn many_repositories(count: usize) -> bool {
     let server = Child::of_this_program(&["serve", &TAGS.to_string()]);
     let address = server.line();
+    println!("{count} repositories of {TAGS} tags, {CONNECTIONS} connections: median of 3 runs");
+    beside_wrk(&address, count, count)
+}
+
+/// The same on Debian's `docker-registry`, each of `different` repositories several times.
+fn on_a_real_registry(different: usize) -> bool {
+    let Some(registry) = real::RealRegistry::start(different, TAGS) else {
+        println!("docker-registry is missing");
+        return false;
+    };
+    let count = different * 4;
+    println!("{different} repositories of {TAGS} tags on docker-registry: median of 3 runs");
+    beside_wrk(&registry.address, count, different)
+}
+
+fn beside_wrk(address: &str, count: usize, different: usize) -> bool {
     let url = format!("http://{address}/v2/r0/tags/list?n=1000");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let [count, different] = [count, different].map(|it| it.to_string());
     for _ in 0..3 {
-        let listed = Child::of_this_program(&["list", &address, &count.to_string()]).line();
+        let listed = Child::of_this_program(&["list", address, &count, &different]).line();
         ours.extend(listed.parse::<f64>());
         let connections = format!("-c{CONNECTIONS}");
         let output = children::output("wrk", &["-t1", &connections, "-d3s", &url]);
@@ -131,7 +156,6 @@ fn many_repositories(count: usize) -> bool {
         theirs.extend(rate);
     }
     let ours = median(&mut ours);
-    println!("{count} repositories of {TAGS} tags, {CONNECTIONS} connections: median of 3 runs");
     println!("  listed  {ours:>7.0} repositories a second");
     if theirs.is_empty() {
         println!("  wrk is missing");
@@ -188,8 +212,61 @@ fn scan(address: &str) {
     });
 }
 
-/// Lists many repositories, and prints how many a second.
-fn list(address: &str, count: usize) {
+/// Scans many repositories twice, and says whether the second time takes one request each and writes
+/// nothing.
+fn again(count: usize) -> bool {
+    let server = Child::of_this_program(&["serve", &TAGS.to_string()]);
+    let figures = Child::of_this_program(&["rescan", &server.line(), &count.to_string()]).line();
+    println!("{count} repositories of {TAGS} tags again, with nothing new: {figures}");
+    figures == format!("{count} requests, the store is as it was")
+}
+
+/// Scans what was scanned before, and prints what that took.
+fn rescan(address: &str, count: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(async {
+        let store = Store::open(folder.path());
+        let registry = OciRegistry::new(Egress::new()).remembering(store);
+        let access = access();
+        let (registry, access) = (&registry, &access);
+        let scan_all = async || {
+            for number in 0..count {
+                let repository: Repository = format!("{address}/e{number}")
+                    .parse()
+                    .expect("a repository");
+                let scan = registry.scan(&repository, access).await;
+                assert_eq!(scan.expect("it is served").tags.len(), TAGS);
+            }
+        };
+        let requests = || {
+            let url = format!("http://{address}/requests");
+            let text = children::output("curl", &["-s", "--noproxy", "*", &url]);
+            text.and_then(|it| it.parse::<usize>().ok()).unwrap_or(0)
+        };
+        let store = || {
+            let files = std::fs::read_dir(folder.path()).expect("the folder is there");
+            let mut files = files
+                .map(|it| it.expect("a file").path())
+                .collect::<Vec<_>>();
+            files.sort();
+            files.iter().map(std::fs::read).collect::<Vec<_>>()
+        };
+        scan_all().await;
+        let (requests_before, store_before) = (requests(), store());
+        scan_all().await;
+        // Asking how many there were is one of them.
+        let took = requests() - requests_before - 1;
+        let is_same = store_before.iter().flatten().eq(store().iter().flatten());
+        let store = if is_same { "is as it was" } else { "changed" };
+        println!("{took} requests, the store {store}");
+    });
+}
+
+/// Lists many repositories, of which so many are `different`, and prints how many a second.
+fn list(address: &str, count: usize, different: usize) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -197,7 +274,7 @@ fn list(address: &str, count: usize) {
         let registry = OciRegistry::new(Egress::new());
         let access = access();
         let scan = async |number: usize| {
-            let repository: Repository = format!("{address}/r{number}")
+            let repository: Repository = format!("{address}/r{}", number % different)
                 .parse()
                 .expect("a repository");
             let scan = registry

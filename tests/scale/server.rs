@@ -1,12 +1,21 @@
 //! A registry whose pages are rendered before the first request, so that it costs as little as it can.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use axum::{
     Router,
     body::Bytes,
     extract::Request,
-    http::{HeaderValue, StatusCode, header::LINK},
+    http::{
+        HeaderValue, StatusCode,
+        header::{ETAG, IF_NONE_MATCH, LINK},
+    },
     response::{IntoResponse as _, Response},
 };
 
@@ -15,7 +24,13 @@ const PAGE_SIZE: usize = 1000;
 /// One page: its body, and the link to the next.
 type Page = (Bytes, Option<HeaderValue>);
 
+/// What the state of every listing is called, in the repositories that name it.
+const STATE: &str = "\"1\"";
+
 /// Serves `count` tags as every repository but `small`, which has one, and prints the address.
+///
+/// The listings of repositories that begin with `e` have a name for their state, and `/requests` is
+/// how many requests there were.
 pub(crate) fn serve(count: usize) {
     let pages: HashMap<String, Page> = rendered(count).into_iter().collect();
     let pages = Arc::new(pages);
@@ -26,9 +41,16 @@ pub(crate) fn serve(count: usize) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
         let listener = listener.expect("a port is free");
         println!("{}", listener.local_addr().expect("it is bound"));
+        let requests = Arc::new(AtomicUsize::new(0));
         let app = Router::new().fallback(move |request: Request| {
             let pages = Arc::clone(&pages);
-            async move { answer(&pages, &request) }
+            let requests = requests.fetch_add(1, Ordering::Relaxed);
+            async move {
+                match request.uri().path() {
+                    "/requests" => requests.to_string().into_response(),
+                    _ => answer(&pages, &request),
+                }
+            }
         });
         axum::serve(listener, app)
             .await
@@ -50,7 +72,15 @@ fn answer(pages: &HashMap<String, Page>, request: &Request) -> Response {
     let Some((body, link)) = pages.get(request.uri().query().unwrap_or_default()) else {
         return StatusCode::NOT_FOUND.into_response();
     };
+    let has_state = request.uri().path().starts_with("/v2/e");
+    if has_state && request.headers().contains_key(IF_NONE_MATCH) {
+        return (StatusCode::NOT_MODIFIED, [(ETAG, STATE)]).into_response();
+    }
     let mut response = body.clone().into_response();
+    if has_state {
+        let headers = response.headers_mut();
+        headers.insert(ETAG, HeaderValue::from_static(STATE));
+    }
     if let Some(link) = link {
         response.headers_mut().insert(LINK, link.clone());
     }
