@@ -38,6 +38,8 @@ pub(super) struct Pattern {
     names: Vec<Option<Box<str>>>,
     /// What a tag must end in, where that is all that is asked.
     suffix: Option<Box<str>>,
+    /// What a tag must begin with, whatever else is asked.
+    prefix: Box<str>,
 }
 
 impl Pattern {
@@ -75,6 +77,7 @@ impl Pattern {
             regex,
             names: translated.names,
             suffix: literal_suffix(text).map(String::into_boxed_str),
+            prefix: literal_prefix(text).into(),
         })
     }
 
@@ -92,7 +95,7 @@ impl Pattern {
     pub(super) fn is_match(&self, tag: &str) -> bool {
         match &self.suffix {
             Some(suffix) => tag.ends_with(&**suffix),
-            None => self.regex.is_match(tag.as_bytes()),
+            None => tag.starts_with(&*self.prefix) && self.regex.is_match(tag.as_bytes()),
         }
     }
 
@@ -103,9 +106,12 @@ impl Pattern {
 
     /// Finds the first match in `tag` and its groups.
     pub(super) fn capture(&self, tag: &str, locations: &mut CaptureLocations) -> bool {
-        self.regex
-            .captures_read(locations, tag.as_bytes())
-            .is_some()
+        let begins = tag.starts_with(&*self.prefix);
+        begins
+            && self
+                .regex
+                .captures_read(locations, tag.as_bytes())
+                .is_some()
     }
 }
 
@@ -121,6 +127,23 @@ fn literal_suffix(text: &str) -> Option<String> {
         .bytes()
         .all(is_plain)
         .then(|| suffix.replace("\\.", "."))
+}
+
+/// The text that `^release-(.*)$` and the like ask for at the beginning of a tag: most tags of a long
+/// list are refused by it.
+fn literal_prefix(text: &str) -> &str {
+    let Some(rest) = text.strip_prefix('^').filter(|it| !it.contains('|')) else {
+        return "";
+    };
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "_-".contains(letter);
+    let end = rest.find(|letter| !is_plain(letter)).unwrap_or(rest.len());
+    let (prefix, after) = rest.split_at(end);
+    if after.starts_with(['?', '*', '{']) {
+        // The last letter may be missing.
+        &prefix[..prefix.len().saturating_sub(1)]
+    } else {
+        prefix
+    }
 }
 
 impl fmt::Debug for Pattern {

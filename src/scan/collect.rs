@@ -2,9 +2,11 @@
 //! that somebody asked for.
 
 use std::{
-    collections::{HashSet, hash_map::RandomState},
+    collections::HashSet,
     hash::{BuildHasher as _, BuildHasherDefault, Hasher},
 };
+
+use foldhash::quality::RandomState;
 
 use super::Sieve;
 use crate::image::Tag;
@@ -50,7 +52,7 @@ impl<'s> Collected<'s> {
             sieve,
             kept_anyway: KEPT_ANYWAY,
             is_sifting: false,
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             tags: Tags::InOrder {
                 kept: Vec::new(),
                 sifted: Vec::new(),

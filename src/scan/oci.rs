@@ -5,7 +5,13 @@
     reason = "an edge file: a scan says when it was finished"
 )]
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -189,10 +195,7 @@ impl OciRegistry {
                         let known = saved.and_then(|saved| saved.page(asked.len() + 1, &target));
                         let ask = self.ask(&target, known);
                         let mut fetching = pin!(session.fetch(&ask));
-                        let begin = poll_fn(|context| Poll::Ready(fetching.as_mut().poll(context)));
-                        let begun = begin.await;
-                        // The connection's own task sends what was handed to it.
-                        yield_now().await;
+                        let begun = begin(fetching.as_mut()).await;
                         let next = listing.take(&url, link, &body)?;
                         early = Some(match begun {
                             Poll::Ready(reply) => reply,
@@ -425,6 +428,14 @@ impl Registry for OciRegistry {
         let mut inspection = self.inspection_of(repository, image, access)?;
         signed::look(&mut inspection, digest, keys).await
     }
+}
+
+/// Begins `future` and lets the connection's own task send what it handed over; gives the output where
+/// it is there already.
+async fn begin<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    let begun = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await;
+    yield_now().await;
+    begun
 }
 
 /// Whether a registry may have refused a listing because too many tags were asked for at once.

@@ -309,3 +309,31 @@ proptest! {
         let _ = compile(&pattern).map_err(|error| (error.to_string(), error.hint()));
     }
 }
+
+#[test]
+fn a_tag_is_asked_for_its_beginning_first() {
+    let check = |pattern: &str, expected: &str| {
+        assert_eq!(literal_prefix(pattern), expected, "{pattern}");
+    };
+    check("^release-(.*)$", "release-");
+    check("^release-1.0", "release-1");
+    check("^v?1", "");
+    check("^av*", "a");
+    check("^av{0,1}", "a");
+    check("^av+", "av");
+    check("^a|b", "");
+    check("^(a|b)", "");
+    check("(?i)^a", "");
+    check("release", "");
+    check("^", "");
+    check("^v\\.1", "v");
+}
+
+proptest! {
+    #[test]
+    fn a_beginning_changes_no_answer(pattern in r"\^[ab?*+{}0,1|()]{0,6}", tag in "[ab1,]{1,6}") {
+        if let Ok(pattern) = compile(&pattern) {
+            prop_assert_eq!(pattern.is_match(&tag), pattern.regex.is_match(tag.as_bytes()));
+        }
+    }
+}
