@@ -20,7 +20,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use reqwest::{
     Method, StatusCode,
-    header::{ACCEPT, HeaderName, HeaderValue},
+    header::{ACCEPT, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject as _};
 use serde::Deserialize;
@@ -133,7 +133,10 @@ impl GithubApp {
             Installation::Owner(owner) => self.installation_of(owner, ask).await?,
         };
         let path = format!("app/installations/{id}/access_tokens");
-        let answer = self.call(Method::POST, &path, ask).await?;
+        // Other repositories of the installation are none of this remote's business.
+        let name = repository_of(ask.remote);
+        let wish = name.map(|name| serde_json::json!({"repositories": [name]}));
+        let answer = self.call(Method::POST, &path, wish, ask).await?;
         if answer.status != StatusCode::CREATED {
             return Err(self.refused(answer).await);
         }
@@ -153,11 +156,16 @@ impl GithubApp {
     /// The installation of an organisation, or else of a user.
     async fn installation_of(&self, owner: &str, ask: Ask<'_>) -> Result<u64, ProviderError> {
         let mut answer = self
-            .call(Method::GET, &format!("orgs/{owner}/installation"), ask)
+            .call(
+                Method::GET,
+                &format!("orgs/{owner}/installation"),
+                None,
+                ask,
+            )
             .await?;
         if answer.status == StatusCode::NOT_FOUND {
             let path = format!("users/{owner}/installation");
-            answer = self.call(Method::GET, &path, ask).await?;
+            answer = self.call(Method::GET, &path, None, ask).await?;
         }
         if answer.status != StatusCode::OK {
             return Err(self.refused(answer).await);
@@ -170,6 +178,7 @@ impl GithubApp {
         &self,
         method: Method,
         path: &str,
+        body: Option<serde_json::Value>,
         ask: Ask<'_>,
     ) -> Result<Answer, ProviderError> {
         let unfit = || ProviderError::Unfit("the API has no usable address".to_owned());
@@ -190,21 +199,25 @@ impl GithubApp {
             plain_http,
             ..ask.route.clone()
         };
+        let mut headers = vec![
+            (
+                ACCEPT,
+                HeaderValue::from_static("application/vnd.github+json"),
+            ),
+            (
+                HeaderName::from_static("x-github-api-version"),
+                HeaderValue::from_static("2022-11-28"),
+            ),
+        ];
+        if body.is_some() {
+            headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        }
         let call = Call {
             method,
             url,
-            headers: vec![
-                (
-                    ACCEPT,
-                    HeaderValue::from_static("application/vnd.github+json"),
-                ),
-                (
-                    HeaderName::from_static("x-github-api-version"),
-                    HeaderValue::from_static("2022-11-28"),
-                ),
-            ],
+            headers,
             credential: Some(&claim),
-            body: bytes::Bytes::new(),
+            body: body.map_or_else(bytes::Bytes::new, |body| body.to_string().into()),
             deadline: ask.deadline,
         };
         let answer = ask.egress.send(&route, call).await;
@@ -324,6 +337,13 @@ struct Complaint {
 
 fn now() -> DateTime<Utc> {
     DateTime::from(SystemTime::now())
+}
+
+/// What GitHub calls the repository of a remote, without its owner.
+fn repository_of(remote: &Url) -> Option<String> {
+    let name = remote.path_segments()?.rfind(|it| !it.is_empty())?;
+    let name = name.strip_suffix(".git").unwrap_or(name);
+    Some(name.to_owned())
 }
 
 /// Whether a text may stand in a path as it is.

@@ -60,14 +60,15 @@ impl Api {
             .await
             .expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let answer =
-            |State(api): State<Arc<Self>>, request: Request| async move { api.answer(&request) };
+        let answer = |State(api): State<Arc<Self>>, request: Request| async move {
+            api.answer(request).await
+        };
         let router = Router::new().fallback(answer).with_state(Arc::clone(&api));
         tokio::spawn(async move { axum::serve(listener, router).await.expect("it serves") });
         (api, format!("http://{address}/api/v3"))
     }
 
-    fn answer(&self, request: &Request) -> axum::response::Response {
+    async fn answer(&self, request: Request) -> axum::response::Response {
         let asked = format!("{} {}", request.method(), request.uri().path());
         self.asked.lock().expect("no panic").push(asked.clone());
         let claim = request
@@ -81,7 +82,16 @@ impl Api {
             let body = r#"{"message":"A JSON web token could not be decoded"}"#;
             return (StatusCode::UNAUTHORIZED, body).into_response();
         }
+        let body = axum::body::to_bytes(request.into_body(), 1 << 16).await;
+        let body: serde_json::Value =
+            serde_json::from_slice(&body.expect("a body")).unwrap_or_default();
         match asked.as_str() {
+            "POST /api/v3/app/installations/77/access_tokens"
+                if body["repositories"] != serde_json::json!(["fleet"]) =>
+            {
+                let body = r#"{"message":"There is at least one repository that does not exist"}"#;
+                (StatusCode::UNPROCESSABLE_ENTITY, body).into_response()
+            }
             "GET /api/v3/users/ada/installation" => r#"{"id": 77}"#.into_response(),
             "POST /api/v3/app/installations/77/access_tokens" => {
                 let number = self.tokens.fetch_add(1, Ordering::Relaxed) + 1;
@@ -241,6 +251,38 @@ async fn a_github_app_that_is_refused_says_so_without_its_key() {
     check(&other, id, "could not be decoded").await;
     check(&ours, "githubAppInstallationID: '78'", "Not Found").await;
     check(&ours, "githubAppInstallationOwner: eve", "Not Found").await;
+}
+
+#[tokio::test]
+async fn c16_a_github_app_gets_a_token_for_the_one_repository_that_it_was_installed_for() {
+    if !has_git() {
+        return;
+    }
+    let world = World::of(&[("web.yaml", File("marked"))]);
+    let key = KeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let (_api, base) = Api::start(&key, 3600).await;
+    let server = server(&world, &basic("x-access-token", "canary-1")).await;
+    let data = data(&key, "githubAppInstallationID: '77'", &base);
+    let fleet = server.url("fleet.git");
+    let ours = source(fleet.as_str(), "github", &data)
+        .await
+        .expect("an App");
+    world.read(&ours).await.expect("the App may read it");
+
+    let other = server.url("other.git");
+    let other = source(other.as_str(), "github", &data)
+        .await
+        .expect("an App");
+    let error = world
+        .read(&other)
+        .await
+        .expect_err("it is not installed there");
+    assert_eq!(error.class(), Class::Denied, "{error:?}");
+    let RemoteError::Provider { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    let words = "There is at least one repository that does not exist";
+    assert!(source.to_string().contains(words), "{source}");
 }
 
 #[tokio::test]
