@@ -5,13 +5,7 @@
     reason = "an edge file: a scan says when it was finished"
 )]
 
-use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::{
@@ -194,7 +188,7 @@ impl OciRegistry {
                     next = if let Some(target) = listing.ahead(&url, link) {
                         let known = saved.and_then(|saved| saved.page(asked.len() + 1, &target));
                         let ask = self.ask(&target, known);
-                        let mut fetching = pin!(session.fetch(&ask));
+                        let mut fetching = Box::pin(session.fetch(&ask));
                         let begun = begin(fetching.as_mut()).await;
                         let next = listing.take(&url, link, &body)?;
                         early = Some(match begun {
